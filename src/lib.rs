@@ -1,0 +1,4 @@
+//! dpm, the Data Product Maker.
+#![forbid(unsafe_code)]
+
+// Reading order: each module uses only those above it (tests/layers.rs). The blank lines keep rustfmt from sorting.

@@ -1,0 +1,3 @@
+//! The `dpm` program: parses, calls, chooses the exit code.
+
+fn main() {}
