@@ -2,3 +2,5 @@
 #![forbid(unsafe_code)]
 
 // Reading order: each module uses only those above it (tests/layers.rs). The blank lines keep rustfmt from sorting.
+
+pub mod fits;
