@@ -4,3 +4,5 @@
 // Reading order: each module uses only those above it (tests/layers.rs). The blank lines keep rustfmt from sorting.
 
 pub mod fits;
+
+pub mod specification;
