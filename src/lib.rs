@@ -6,3 +6,13 @@
 pub mod fits;
 
 pub mod specification;
+
+pub mod status;
+
+pub mod control;
+
+pub mod clock;
+
+pub mod host;
+
+pub mod durable;

@@ -1,0 +1,16 @@
+//! What this machine is called, to recognise `host:/path` locations that are here.
+
+/// Names under which a location on this machine may be given: its host name, long and short, and the loopback names.
+pub fn local_names() -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    let uname = rustix::system::uname();
+    if let Ok(node) = uname.nodename().to_str() {
+        let short = node.split('.').next().unwrap_or(node);
+        for name in [node, short] {
+            if !name.is_empty() && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
+}
