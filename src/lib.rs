@@ -16,3 +16,5 @@ pub mod clock;
 pub mod host;
 
 pub mod durable;
+
+pub mod merge;

@@ -1,0 +1,374 @@
+//! One whole merge: specification in, published file out. `dpm merge` by hand and the daemon's worker run this.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::control::Control;
+use crate::durable::DurableError;
+use crate::durable::new_file::{NewFile, Replace};
+use crate::fits::hdu::{ScanError, ScanLimits};
+use crate::merge::execute::{self, ExecuteError, OpenInput};
+use crate::merge::fingerprint::Fingerprint;
+use crate::merge::input::{self, InputDescription};
+use crate::merge::plan::{self, MergePlan, PlanError};
+use crate::merge::reader::FileReader;
+use crate::merge::report::MergeReport;
+use crate::merge::source_digest;
+use crate::merge::verify::{self, ProductFault};
+use crate::specification::location::Location;
+use crate::specification::model::{SourceDigest, Specification};
+
+/// Where one input of a merge is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputPlace {
+    /// The file.
+    pub path: PathBuf,
+    /// What the file was when it was collected; `None` takes it as it is now.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// A merge that is decided and whose inputs are open.
+#[derive(Debug)]
+pub struct PreparedMerge {
+    /// What will be done.
+    pub plan: MergePlan,
+    inputs: Vec<OpenInput>,
+}
+
+/// A merge that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A source is on another host or behind a URL.
+    #[error("source '{label}' is at {location}, not on this host: collect it first, or let the daemon do it")]
+    Elsewhere {
+        /// Name of the source.
+        label: String,
+        /// Its location as written.
+        location: String,
+    },
+    /// The list of collected files is not the specification's.
+    #[error("{found} files were collected but the specification has {expected}: retry to collect them again")]
+    WrongInputs {
+        /// Files of the specification.
+        expected: usize,
+        /// Files collected.
+        found: usize,
+    },
+    /// A source cannot be opened.
+    #[error("cannot open {} (source '{label}')", path.display())]
+    Open {
+        /// Name of the source.
+        label: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A source is a directory, a FIFO, a device or a socket.
+    #[error("{} (source '{label}') is no regular file: name the FITS file itself", path.display())]
+    NotRegular {
+        /// Name of the source.
+        label: String,
+        /// What was named.
+        path: PathBuf,
+    },
+    /// A source is not what it was when it was collected.
+    #[error("{} (source '{label}') changed after it was collected: retry to collect it again", path.display())]
+    ChangedSinceCollected {
+        /// Name of the source.
+        label: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A source does not have the digest that the specification gives.
+    #[error(
+        "{} (source '{label}') has the digest {found}, its specification says {expected}: get the file again, or \
+         correct the digest", path.display()
+    )]
+    DigestDiffers {
+        /// Name of the source.
+        label: String,
+        /// The file.
+        path: PathBuf,
+        /// Digest in the specification.
+        expected: String,
+        /// Digest of the file.
+        found: String,
+    },
+    /// A source is not a whole FITS file.
+    #[error("{} (source '{label}') is not a whole FITS file", path.display())]
+    Scan {
+        /// Name of the source.
+        label: String,
+        /// The file.
+        path: PathBuf,
+        /// Where and why; boxed, because it is large and rare.
+        #[source]
+        source: Box<ScanError>,
+    },
+    /// The merge cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The product's name is taken.
+    #[error("{} exists: choose another name, or replace it with --force", path.display())]
+    OutputExists {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The product cannot be created.
+    #[error("cannot create {}", path.display())]
+    Create {
+        /// The name.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The file system has no room for the product.
+    #[error("no space for the product: {} needs {bytes} bytes; make room, then merge again", path.display())]
+    NoSpace {
+        /// The name of the product.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The copy failed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The product read back differs from the plan.
+    #[error(transparent)]
+    Verify(#[from] ProductFault),
+    /// The product cannot be given its name.
+    #[error("cannot publish {}", path.display())]
+    Publish {
+        /// The name.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: DurableError,
+    },
+}
+
+/// What to do about a failed merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The same merge may succeed later.
+    RetryLater,
+    /// A person must change something first.
+    AskOperator,
+}
+
+impl JobError {
+    /// Whether trying again can help.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            JobError::NoSpace { .. }
+            | JobError::WrongInputs { .. }
+            | JobError::ChangedSinceCollected { .. }
+            | JobError::Verify(_)
+            | JobError::Execute(ExecuteError::SourceChanged { .. } | ExecuteError::Write { .. }) => Remedy::RetryLater,
+            JobError::Elsewhere { .. }
+            | JobError::Open { .. }
+            | JobError::NotRegular { .. }
+            | JobError::DigestDiffers { .. }
+            | JobError::Scan { .. }
+            | JobError::Plan(_)
+            | JobError::OutputExists { .. }
+            | JobError::Create { .. }
+            | JobError::Execute(_)
+            | JobError::Publish { .. } => Remedy::AskOperator,
+        }
+    }
+
+    /// True if a source is not there.
+    pub fn is_missing_source(&self) -> bool {
+        matches!(self, JobError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Finds each file of `specification` on this host: target first, then the sources in order.
+///
+/// Relative locations resolve against `root`; `host:path` must name one of `local_hosts`.
+///
+/// # Errors
+///
+/// [`JobError::Elsewhere`] for the first file that is not on this host.
+pub fn locate(specification: &Specification, root: &Path, local_hosts: &[String]) -> Result<Vec<InputPlace>, JobError> {
+    specification
+        .file_sources()
+        .map(|file| {
+            let source = file.source;
+            let path = local_path(&source.location, root, local_hosts).ok_or_else(|| JobError::Elsewhere {
+                label: source.source_name.clone(),
+                location: source.location.to_string(),
+            })?;
+            Ok(InputPlace { path, fingerprint: None })
+        })
+        .collect()
+}
+
+/// Path of `location` on this host, absolute or below `root`; `None` where it is elsewhere.
+pub fn local_path(location: &Location, root: &Path, local_hosts: &[String]) -> Option<PathBuf> {
+    location.local_path(local_hosts).map(|path| root.join(path))
+}
+
+/// Opens and describes the inputs and plans the merge; writes nothing.
+///
+/// `date` goes into DATE.
+///
+/// # Errors
+///
+/// [`JobError`] naming the source that is missing, no regular file, not whole, changed since it was collected, or
+/// (where nobody collected it) of another digest than the specification says.
+pub fn prepare(
+    specification: &Specification,
+    places: &[InputPlace],
+    date: Timestamp,
+) -> Result<PreparedMerge, JobError> {
+    let expected = specification.file_sources().count();
+    if places.len() != expected {
+        return Err(JobError::WrongInputs { expected, found: places.len() });
+    }
+    let mut inputs = Vec::with_capacity(places.len());
+    let mut descriptions = Vec::with_capacity(places.len());
+    for (file, place) in specification.file_sources().zip(places) {
+        let input = open(&file.source.source_name, place)?;
+        descriptions.push(describe(&input)?);
+        if let (Some(wanted), None) = (&file.source.digest, &place.fingerprint) {
+            check_digest(&input, wanted)?;
+        }
+        inputs.push(input);
+    }
+    let plan = plan::plan(specification, &descriptions, date)?;
+    Ok(PreparedMerge { plan, inputs })
+}
+
+fn open(label: &str, place: &InputPlace) -> Result<OpenInput, JobError> {
+    let (label, path) = (label.to_owned(), place.path.clone());
+    let file = match open_regular(&path) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Err(JobError::NotRegular { label, path }),
+        Err(source) => return Err(JobError::Open { label, path, source }),
+    };
+    let fingerprint = match Fingerprint::of(&file) {
+        Ok(fingerprint) => fingerprint,
+        Err(source) => return Err(JobError::Open { label, path, source }),
+    };
+    match &place.fingerprint {
+        Some(collected) if *collected != fingerprint => Err(JobError::ChangedSinceCollected { label, path }),
+        _ => Ok(OpenInput { label, path, file, fingerprint }),
+    }
+}
+
+/// Opens a file for reading without ever waiting for it; `None` if it is no regular file.
+///
+/// `O_NONBLOCK` keeps open(2) from hanging on a FIFO without a writer; regular files ignore it.
+///
+/// # Errors
+///
+/// The system's answer.
+pub fn open_regular(path: &Path) -> io::Result<Option<File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// Collecting compares digests; a merge by hand has no collecting before it.
+fn check_digest(input: &OpenInput, wanted: &SourceDigest) -> Result<(), JobError> {
+    let (label, path) = (input.label.clone(), input.path.clone());
+    match source_digest::differing(&input.file, wanted) {
+        Ok(None) => Ok(()),
+        Ok(Some(found)) => Err(JobError::DigestDiffers { label, path, expected: wanted.value.clone(), found }),
+        Err(source) => Err(JobError::Open { label, path, source }),
+    }
+}
+
+fn describe(input: &OpenInput) -> Result<InputDescription, JobError> {
+    let reader = FileReader::new(&input.file);
+    input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default()).map_err(|source| JobError::Scan {
+        label: input.label.clone(),
+        path: input.path.clone(),
+        source: Box::new(source),
+    })
+}
+
+/// Performs a prepared merge and publishes the product under `output`, whole and synced, or not at all.
+///
+/// The notices of plan and data are in the second value. Nothing is left behind on an error.
+///
+/// # Errors
+///
+/// [`JobError`]; with [`Replace::Never`] an existing `output` is refused before anything is written and again, without
+/// a race, when the product gets its name.
+pub fn perform(
+    prepared: &PreparedMerge,
+    output: &Path,
+    replace: Replace,
+    control: &dyn Control,
+) -> Result<(MergeReport, Vec<crate::merge::report::Notice>), JobError> {
+    let plan = &prepared.plan;
+    let path = || output.to_owned();
+    if replace == Replace::Never && output.symlink_metadata().is_ok() {
+        return Err(JobError::OutputExists { path: path() });
+    }
+    let mut product = NewFile::create(output).map_err(|source| JobError::Create { path: path(), source })?;
+    allocate(product.file(), plan.product_bytes, output)?;
+    let executed = execute::execute(plan, &prepared.inputs, product.file(), control)
+        .map_err(|error| name_full_disk(error, output, plan.product_bytes))?;
+    product.sync().map_err(|source| JobError::Publish { path: path(), source })?;
+    verify::check_product(product.file(), plan)?;
+    product.publish(replace).map_err(|source| publish_error(source, output))?;
+    let mut notices = plan.notices.clone();
+    notices.extend(executed.notices);
+    let report = MergeReport {
+        product: path(),
+        bytes: executed.bytes,
+        digest: executed.digest.to_hex().to_string(),
+        hdus: plan.hdus.len(),
+        keywords: plan.keywords.len(),
+    };
+    Ok((report, notices))
+}
+
+/// Reserves the space of the product, so that a full disk is known before the first byte is copied.
+fn allocate(file: &File, bytes: u64, output: &Path) -> Result<(), JobError> {
+    // Not fs2's `allocate`: posix_fallocate(3) does not set errno, and writes every page where it must emulate.
+    let allocated = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes);
+    match allocated.map_err(io::Error::from) {
+        Ok(()) => Ok(()),
+        Err(error) if is_full(&error) => Err(JobError::NoSpace { path: output.to_owned(), bytes }),
+        // A file system without preallocation: the copy itself will find a full disk.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(source) => Err(JobError::Create { path: output.to_owned(), source }),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn name_full_disk(error: ExecuteError, output: &Path, bytes: u64) -> JobError {
+    match error {
+        ExecuteError::Write { ref source, .. } if is_full(source) => {
+            JobError::NoSpace { path: output.to_owned(), bytes }
+        }
+        other => JobError::Execute(other),
+    }
+}
+
+fn publish_error(source: DurableError, output: &Path) -> JobError {
+    if source.is_exists() {
+        JobError::OutputExists { path: output.to_owned() }
+    } else {
+        JobError::Publish { path: output.to_owned(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! The merge: one plan, then one pass over the data.
+//!
+//! [`plan`] and [`keywords`] decide and are pure; [`execute`] performs a plan; [`job`] is one whole merge from a
+//! specification to a published file, as `dpm merge` runs it by hand and as the daemon's worker process.
+
+pub mod confine;
+pub mod digest;
+pub mod execute;
+pub mod fingerprint;
+pub mod input;
+pub mod job;
+pub mod keywords;
+pub mod plan;
+pub mod reader;
+pub mod report;
+pub mod sealing;
+pub mod source_digest;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod verify;
+mod writer;

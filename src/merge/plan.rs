@@ -1,0 +1,598 @@
+//! Decides a merge: finished primary header, the list of HDUs with their places, what to tell.
+//!
+//! Pure: specification + descriptions of the inputs -> [`MergePlan`]. A dry run prints the plan; execution performs it.
+
+mod header;
+mod placement;
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use crate::fits::card::{Card, Record};
+use crate::fits::fault::CardFault;
+use crate::fits::hdu::HduKind;
+use crate::fits::header::Header;
+use crate::fits::keyword::{Keyword, KeywordClass, KeywordKind};
+use crate::fits::value::Value;
+use crate::fits::{BLOCK_BYTES, CARD_BYTES};
+use crate::merge::input::{ExtensionDescription, InputDescription, used_cards};
+use crate::merge::keywords::{self, Contribution, MergedKeyword};
+use crate::merge::plan::header::{close_header, image_extension_header, new_structure, structure_in_place};
+use crate::merge::plan::placement::{CardPlacement, ExtensionNameBook};
+use crate::merge::report::{Notice, Notices};
+use crate::specification::keyword_rules;
+use crate::specification::model::{ExtensionNames, FitsFileSource, PrimaryData, SourceSpecification, Specification};
+use crate::status::Severity;
+
+/// A decided merge.
+#[derive(Clone, Debug)]
+pub struct MergePlan {
+    /// Name of the product in the archive, `{fileId}.fits`.
+    pub archive_name: String,
+    /// Labels of the inputs; [`HduPlan`] and [`DataExtent`] refer to them by index.
+    pub input_labels: Vec<String>,
+    /// The product's HDUs in order.
+    pub hdus: Vec<HduPlan>,
+    /// Size of the product.
+    pub product_bytes: u64,
+    /// Where each card of the primary header that came from a source comes from.
+    pub keywords: Vec<KeywordOrigin>,
+    /// Conditions that become alerts.
+    pub notices: Vec<Notice>,
+}
+
+/// One HDU of the product.
+#[derive(Clone, Debug)]
+pub struct HduPlan {
+    /// Which input HDU it comes from; `None` for a primary HDU made anew.
+    pub origin: Option<HduOrigin>,
+    /// Kind of the HDU.
+    pub kind: HduKind,
+    /// EXTNAME, empty where there is none.
+    pub name: String,
+    /// The header that will be written.
+    pub header: HeaderPlan,
+    /// Bytes of the header in the product.
+    pub header_bytes: u64,
+    /// Byte offset of the header in the product.
+    pub product_offset: u64,
+    /// Data unit to copy, if there is one.
+    pub data: Option<DataExtent>,
+    /// Index of the DATASUM card in the product's header.
+    pub datasum_card: usize,
+    /// Index of the CHECKSUM card in the product's header.
+    pub checksum_card: usize,
+    /// DATASUM that the source records for this data unit.
+    pub recorded_datasum: Option<u32>,
+}
+
+impl HduPlan {
+    /// Byte offset of the data unit in the product.
+    pub fn data_offset(&self) -> u64 {
+        self.product_offset + self.header_bytes
+    }
+
+    /// Bytes of the data unit in the product, padding included.
+    pub fn data_bytes_padded(&self) -> u64 {
+        self.data.as_ref().map_or(0, |data| data.bytes + data.fill_bytes)
+    }
+}
+
+/// An HDU of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HduOrigin {
+    /// Index of the input.
+    pub input: usize,
+    /// 0-based index of the HDU in that file.
+    pub hdu: usize,
+}
+
+/// How a header comes about. CHECKSUM and DATASUM are sealed after the data was summed.
+#[derive(Clone, Debug)]
+pub enum HeaderPlan {
+    /// Complete bytes, with place-holders in the two checksum cards.
+    Complete(Vec<u8>),
+    /// The input's own bytes, some cards replaced (0-based card index in the product's header).
+    Patched {
+        /// Index of the input.
+        input: usize,
+        /// Byte offset of the header in the input.
+        offset: u64,
+        /// Bytes of the header in the input.
+        bytes: u64,
+        /// Cards that differ from the input.
+        edits: Vec<(usize, Card)>,
+    },
+}
+
+/// A data unit to copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataExtent {
+    /// Index of the input.
+    pub input: usize,
+    /// Byte offset in the input.
+    pub offset: u64,
+    /// Bytes to copy, the padding that the input has included.
+    pub bytes: u64,
+    /// Bytes of padding that the input lacks.
+    pub fill_bytes: u64,
+    /// What missing padding is written as: a space for ASCII tables, 0 for all else (FITS Standard 3.3.2, 7.2.3).
+    pub fill: u8,
+}
+
+/// Which source gave a keyword of the primary header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeywordOrigin {
+    /// The keyword as in the header.
+    pub keyword: String,
+    /// Label of the source that won.
+    pub winner: String,
+    /// Labels of the sources that offered it too.
+    pub beaten: Vec<String>,
+}
+
+/// A merge that cannot be planned.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot plan the merge: source '{label}'")]
+pub struct PlanError {
+    /// Name of the source.
+    pub label: String,
+    /// What is wrong with it.
+    #[source]
+    pub kind: PlanErrorKind,
+}
+
+/// Why a merge cannot be planned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanErrorKind {
+    /// A rule makes an illegal keyword.
+    #[error("its keyword rules cannot be applied")]
+    KeywordRules(#[source] keyword_rules::KeywordRuleFault),
+    /// A card of the product would not be legal.
+    #[error("a card of the product cannot be written")]
+    Card(#[source] CardFault),
+    /// The product would be larger than a file can be.
+    #[error("the product would exceed {} bytes: merge fewer files", u64::MAX)]
+    TooLarge,
+}
+
+/// Plans the merge of `inputs` (the target's file first if there is one, then each file source in order).
+///
+/// `date` goes into DATE. Cost: linear in cards and HDUs.
+///
+/// # Errors
+///
+/// [`PlanError`] where the rules of a source make an illegal keyword.
+pub fn plan(
+    specification: &Specification,
+    inputs: &[InputDescription],
+    date: Timestamp,
+) -> Result<MergePlan, PlanError> {
+    let mut builder = Builder::new(specification, inputs);
+    let structure = builder.structure();
+    let merged = builder.merge_keywords(&structure)?;
+    let primary = builder.primary(structure, &merged, date)?;
+    builder.add(primary)?;
+    for input in 0..inputs.len() {
+        builder.add_file(input)?;
+    }
+    Ok(builder.finish(merged))
+}
+
+struct Builder<'a> {
+    specification: &'a Specification,
+    inputs: &'a [InputDescription],
+    /// The specification's file source behind each input.
+    sources: Vec<&'a FitsFileSource>,
+    has_target: bool,
+    contribution_labels: Vec<String>,
+    hdus: Vec<HduPlan>,
+    position: u64,
+    notices: Notices,
+    names: ExtensionNameBook,
+}
+
+impl<'a> Builder<'a> {
+    fn new(specification: &'a Specification, inputs: &'a [InputDescription]) -> Builder<'a> {
+        Builder {
+            specification,
+            inputs,
+            sources: specification.file_sources().map(|file| file.source).collect(),
+            has_target: specification.target.source.is_some(),
+            contribution_labels: Vec::new(),
+            hdus: Vec::new(),
+            position: 0,
+            notices: Notices::new("plan"),
+            names: ExtensionNameBook::default(),
+        }
+    }
+
+    /// The in-place target, if there is one: always the first input.
+    fn target(&self) -> Option<&'a InputDescription> {
+        if self.has_target { self.inputs.first() } else { None }
+    }
+
+    /// The cards of the primary header that no source may change.
+    fn structure(&self) -> Header {
+        match self.target() {
+            Some(target) => structure_in_place(&target.primary.header),
+            None => new_structure(),
+        }
+    }
+
+    /// Collects what each source offers, in descending priority; an in-place target's own cards come last.
+    fn merge_keywords(&mut self, structure: &Header) -> Result<Vec<MergedKeyword>, PlanError> {
+        let mut contributions = Vec::new();
+        let mut next_input = usize::from(self.has_target);
+        for source in &self.specification.sources {
+            let (label, rules, records) = match source {
+                SourceSpecification::FitsKeywords(source) => {
+                    (&source.source_name, source.keyword_rules.as_ref(), source.records.clone())
+                }
+                SourceSpecification::FitsFile(source) => {
+                    let input = &self.inputs[next_input];
+                    next_input += 1;
+                    (&source.source_name, source.keyword_rules.as_ref(), offered(&input.primary.header))
+                }
+            };
+            // JSON keywords without rules are all meant for the product; a file's go through the default selection.
+            let is_json = matches!(source, SourceSpecification::FitsKeywords(_));
+            let records = if is_json && rules.is_none() { records } else { select(label, rules, records)? };
+            self.notice_illegal(label, &records);
+            contributions.push(Contribution { label: label.clone(), records });
+        }
+        if let Some(target) = self.target() {
+            let own = offered(&target.primary.header).into_iter().filter(|record| !is_kept_in_place(record));
+            contributions.push(Contribution { label: target.label.clone(), records: own.collect() });
+        }
+        self.contribution_labels = contributions.iter().map(|contribution| contribution.label.clone()).collect();
+        let fixed: HashSet<Keyword> = structure.records().into_iter().map(|record| record.keyword).collect();
+        let mut merged = keywords::merge(contributions, self.specification.target.sort);
+        merged.retain(|keyword| !fixed.contains(&keyword.record.keyword));
+        if let Some(target) = self.target()
+            && target.primary.structure.data_bytes > 0
+        {
+            // What the pixels of the target mean is not for others to say, not even where it says nothing itself.
+            let own = self.contribution_labels.len() - 1;
+            merged.retain(|keyword| keyword.origin == own || !is_scaling(&keyword.record.keyword));
+        }
+        Ok(merged)
+    }
+
+    /// The product's primary HDU: structure, the merger's own cards, the merged ones, room, the two sums.
+    fn primary(&mut self, structure: Header, merged: &[MergedKeyword], date: Timestamp) -> Result<HduPlan, PlanError> {
+        let target = self.target();
+        let mut header = structure;
+        let own = self.own_records(date).map_err(|fault| self.fault("dpm", PlanErrorKind::Card(fault)))?;
+        for record in &own {
+            header.push_record(record);
+        }
+        for keyword in merged {
+            header.push_record(&keyword.record);
+        }
+        let capacity = target.map_or(0, |target| target.primary.header.block_count());
+        let (bytes, datasum_card, checksum_card) = close_header(header, capacity);
+        let header_bytes = bytes.len() as u64;
+        if let Some(target) = target {
+            self.notice_resized(target.primary.header.byte_count(), header_bytes);
+        }
+        Ok(HduPlan {
+            origin: target.map(|_| HduOrigin { input: 0, hdu: 0 }),
+            kind: target.map_or(HduKind::Primary, |target| target.primary.structure.kind.clone()),
+            name: String::new(),
+            header: HeaderPlan::Complete(bytes),
+            header_bytes,
+            product_offset: 0,
+            data: target.and_then(|target| primary_extent(target, 0)),
+            datasum_card,
+            checksum_card,
+            recorded_datasum: target.and_then(|target| target.primary_sums.recorded_datasum),
+        })
+    }
+
+    fn own_records(&self, date: Timestamp) -> Result<Vec<Record>, CardFault> {
+        let target = &self.specification.target;
+        let card = |name: &str, text: String, comment: &str| {
+            Record::new(Keyword::value(name), &Value::String(text), Some(comment))
+        };
+        Ok(vec![
+            card("DATE", date_text(date), "UTC time at which this file was written")?,
+            card("ORIGFILE", target.original_name(), "original file name")?,
+            card("ARCFILE", target.archive_name(), "archive file name")?,
+        ])
+    }
+
+    fn notice_resized(&mut self, before: u64, after: u64) {
+        if after > before {
+            self.notices.push(Notice {
+                id: "PrimaryHduResized".to_owned(),
+                severity: Severity::Info,
+                description: format!(
+                    "the primary header of the in-place target grew from {before} to {after} bytes: reserve {} more \
+                     blank cards before END to keep its data where it is",
+                    (after - before) as usize / CARD_BYTES
+                ),
+            });
+        }
+    }
+
+    /// Adds the extensions of one input, and its primary data where that is asked for.
+    fn add_file(&mut self, input: usize) -> Result<(), PlanError> {
+        let description = &self.inputs[input];
+        let is_target = self.has_target && input == 0;
+        if !is_target {
+            self.add_primary_data(input)?;
+        }
+        for (index, extension) in description.extensions.iter().enumerate() {
+            let is_last = index + 1 == description.extensions.len();
+            let plan = self.extension(input, extension, is_last);
+            self.add(plan)?;
+        }
+        self.notice_tail(description);
+        Ok(())
+    }
+
+    fn add_primary_data(&mut self, input: usize) -> Result<(), PlanError> {
+        let description = &self.inputs[input];
+        let source = self.sources[input];
+        let primary = &description.primary;
+        if primary.structure.data_bytes == 0 {
+            return Ok(());
+        }
+        let is_image = primary.structure.kind == HduKind::Primary;
+        match source.primary_data {
+            PrimaryData::Ignore => Ok(()),
+            PrimaryData::AsExtension if is_image => {
+                let plan = self.primary_as_extension(input)?;
+                self.add(plan)
+            }
+            PrimaryData::AsExtension | PrimaryData::Alert => {
+                if source.alert_unmergeable {
+                    self.notice_unmerged(description);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn notice_unmerged(&mut self, description: &InputDescription) {
+        let id = self.unique_notice_id("UnmergedData", &description.label);
+        self.notices.push(Notice {
+            id,
+            severity: Severity::Warning,
+            description: format!(
+                "the primary HDU of {} (source '{}') holds {} bytes of data that are not merged: set \
+                 \"primaryData\": \"asExtension\" to keep them or \"alertUnmergeable\": false to silence this",
+                description.path.display(),
+                description.label,
+                description.primary.structure.data_bytes
+            ),
+        });
+    }
+
+    /// Tells of cards that are copied as they are although no FITS reader needs to understand them.
+    fn notice_illegal(&mut self, label: &str, records: &[Record]) {
+        let faults: Vec<CardFault> = records.iter().flat_map(|record| &record.cards).filter_map(Card::fault).collect();
+        let Some(first) = faults.first() else { return };
+        let id = self.unique_notice_id("IllegalCards", label);
+        let count = if faults.len() == 1 { "a card".to_owned() } else { format!("{} cards", faults.len()) };
+        let description = format!(
+            "{count} of source '{label}' are not legal FITS and are copied as they are, the first: {first}: mend \
+             the source or leave them out by its keywordRules"
+        );
+        self.notices.push(Notice { id, severity: Severity::Warning, description });
+    }
+
+    fn notice_illegal_extension(&mut self, input: usize, hdu: usize, card: &str) {
+        let description = &self.inputs[input];
+        let id = self.unique_notice_id("IllegalCards", &format!("{}:{hdu}", description.label));
+        let description = format!(
+            "HDU {hdu} of {} (source '{}') is not legal FITS and is copied as it is, {card}: mend the source",
+            description.path.display(),
+            description.label
+        );
+        self.notices.push(Notice { id, severity: Severity::Warning, description });
+    }
+
+    fn notice_tail(&mut self, description: &InputDescription) {
+        let tail = &description.tail;
+        let what = match (tail.missing_padding, tail.trailing_bytes) {
+            (0, 0) => return,
+            (0, trailing) => format!("has {trailing} bytes after its last HDU; they are not merged"),
+            (missing, _) => format!("lacks {missing} bytes of padding after its last HDU; they are added"),
+        };
+        let id = self.unique_notice_id("IrregularFile", &description.label);
+        self.notices.push(Notice {
+            id,
+            severity: Severity::Warning,
+            description: format!(
+                "{} (source '{}') {what}: check that its producer closed it",
+                description.path.display(),
+                description.label
+            ),
+        });
+    }
+
+    fn unique_notice_id(&self, kind: &str, label: &str) -> String {
+        let first = format!("{kind}:{label}");
+        let mut id = first.clone();
+        let mut count = 2;
+        while self.notices.has(&id) {
+            id = format!("{first}#{count}");
+            count += 1;
+        }
+        id
+    }
+
+    /// An extension as it is: its header byte for byte, but for the sums (and EXTVER where that is asked for).
+    fn extension(&mut self, input: usize, extension: &ExtensionDescription, is_last: bool) -> HduPlan {
+        let mut cards = CardPlacement::new(extension);
+        let datasum_card = cards.place(extension.sums.datasum);
+        let checksum_card = cards.place(extension.sums.checksum);
+        let name = extension.name.clone().unwrap_or_default();
+        if !name.is_empty() {
+            self.name_extension(input, extension, &name, &mut cards);
+        }
+        if let Some(card) = &extension.illegal_card {
+            self.notice_illegal_extension(input, extension.index, card);
+        }
+        let (header_bytes, edits) = cards.finish();
+        let tail = if is_last { self.inputs[input].tail.missing_padding } else { 0 };
+        HduPlan {
+            origin: Some(HduOrigin { input, hdu: extension.index }),
+            kind: extension.kind.clone(),
+            name,
+            header: HeaderPlan::Patched {
+                input,
+                offset: extension.header_offset,
+                bytes: extension.header_bytes,
+                edits,
+            },
+            header_bytes,
+            product_offset: 0,
+            data: extent(input, extension.data_offset, extension.data_bytes, tail, &extension.kind),
+            datasum_card,
+            checksum_card,
+            recorded_datasum: extension.sums.recorded_datasum,
+        }
+    }
+
+    /// Notes the name; where it collides, raises EXTVER or tells.
+    fn name_extension(
+        &mut self,
+        input: usize,
+        extension: &ExtensionDescription,
+        name: &str,
+        cards: &mut CardPlacement<'_>,
+    ) {
+        if self.names.insert(name, extension.version) {
+            return;
+        }
+        match self.specification.target.extension_names {
+            ExtensionNames::Unique => {
+                let version = self.names.next_version(name);
+                cards.set_version(version);
+            }
+            ExtensionNames::AsIs => {
+                if self.names.tell(name, extension.version) {
+                    let id = format!("DuplicateExtension:{name},{}", extension.version);
+                    let description = format!(
+                        "extension ({name}, {}) is in the product more than once, again in {}: set \
+                         \"extensionNames\": \"unique\" in the target to number them",
+                        extension.version,
+                        self.inputs[input].path.display()
+                    );
+                    self.notices.push(Notice { id, severity: Severity::Warning, description });
+                }
+            }
+        }
+    }
+
+    /// The pixels of a source's primary HDU as an IMAGE extension named after the source.
+    fn primary_as_extension(&mut self, input: usize) -> Result<HduPlan, PlanError> {
+        let description = &self.inputs[input];
+        let name = description.label.clone();
+        let version = if self.names.insert(&name, 1) { 1 } else { self.names.next_version(&name) };
+        let header = image_extension_header(&description.primary, &name, version)
+            .map_err(|fault| self.fault(&name, PlanErrorKind::Card(fault)))?;
+        let (bytes, datasum_card, checksum_card) = close_header(header, 0);
+        Ok(HduPlan {
+            origin: Some(HduOrigin { input, hdu: 0 }),
+            kind: HduKind::Image,
+            name,
+            header_bytes: bytes.len() as u64,
+            header: HeaderPlan::Complete(bytes),
+            product_offset: 0,
+            data: primary_extent(description, input),
+            datasum_card,
+            checksum_card,
+            recorded_datasum: description.primary_sums.recorded_datasum,
+        })
+    }
+
+    fn add(&mut self, mut hdu: HduPlan) -> Result<(), PlanError> {
+        hdu.product_offset = self.position;
+        let end = self.position.checked_add(hdu.header_bytes).and_then(|end| end.checked_add(hdu.data_bytes_padded()));
+        self.position = end.ok_or_else(|| self.fault(&hdu.name, PlanErrorKind::TooLarge))?;
+        self.hdus.push(hdu);
+        Ok(())
+    }
+
+    fn fault(&self, label: &str, kind: PlanErrorKind) -> PlanError {
+        PlanError { label: label.to_owned(), kind }
+    }
+
+    fn finish(self, merged: Vec<MergedKeyword>) -> MergePlan {
+        let label = |index: usize| self.contribution_labels[index].clone();
+        let keywords = merged
+            .iter()
+            .map(|keyword| KeywordOrigin {
+                keyword: keyword.record.keyword.to_string(),
+                winner: label(keyword.origin),
+                beaten: keyword.beaten.iter().map(|index| label(*index)).collect(),
+            })
+            .collect();
+        MergePlan {
+            archive_name: self.specification.target.archive_name(),
+            input_labels: self.inputs.iter().map(|input| input.label.clone()).collect(),
+            hdus: self.hdus,
+            product_bytes: self.position,
+            keywords,
+            notices: self.notices.finish(),
+        }
+    }
+}
+
+/// What a primary header offers to the product: all but structural cards and spare blank cards at its end.
+fn offered(header: &Header) -> Vec<Record> {
+    let used = used_cards(header.cards());
+    Header::from_cards(header.cards()[..used].to_vec())
+        .records()
+        .into_iter()
+        .filter(|record| record.keyword.class() != KeywordClass::Structural)
+        .collect()
+}
+
+fn select(
+    label: &str,
+    rules: Option<&keyword_rules::KeywordRules>,
+    records: Vec<Record>,
+) -> Result<Vec<Record>, PlanError> {
+    keyword_rules::apply(rules, records)
+        .map_err(|fault| PlanError { label: label.to_owned(), kind: PlanErrorKind::KeywordRules(fault) })
+}
+
+/// Keywords that decide which physical value a stored one is (FITS Standard 4.4.2.5).
+fn is_scaling(keyword: &Keyword) -> bool {
+    keyword.kind == KeywordKind::Value && ["BSCALE", "BZERO", "BLANK"].contains(&keyword.name.as_str())
+}
+
+/// Core cards of an in-place target describe its own primary data, so they stay where they are.
+fn is_kept_in_place(record: &Record) -> bool {
+    record.keyword.class() == KeywordClass::Core
+}
+
+fn primary_extent(description: &InputDescription, input: usize) -> Option<DataExtent> {
+    let primary = &description.primary;
+    let missing = if description.extensions.is_empty() { description.tail.missing_padding } else { 0 };
+    extent(input, primary.data_offset, primary.structure.data_bytes, missing, &primary.structure.kind)
+}
+
+fn extent(input: usize, offset: u64, data_bytes: u64, missing_padding: u64, kind: &HduKind) -> Option<DataExtent> {
+    if data_bytes == 0 {
+        return None;
+    }
+    let padded = data_bytes.div_ceil(BLOCK_BYTES as u64) * BLOCK_BYTES as u64;
+    let fill = if *kind == HduKind::AsciiTable { b' ' } else { 0 };
+    Some(DataExtent { input, offset, bytes: padded - missing_padding, fill_bytes: missing_padding, fill })
+}
+
+/// `YYYY-MM-DDThh:mm:ss` (FITS Standard 9.1.1), UTC.
+fn date_text(date: Timestamp) -> String {
+    date.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Finds places for the few cards that an extension gets, and free versions for its name.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::fits::card::Card;
+use crate::fits::{BLOCK_BYTES, CARDS_PER_BLOCK};
+use crate::merge::input::ExtensionDescription;
+use crate::merge::plan::header::fixed_card;
+
+/// Places cards into an existing header: over an old card, into spare blank ones, or behind them.
+pub(in crate::merge::plan) struct CardPlacement<'a> {
+    extension: &'a ExtensionDescription,
+    /// Index for the next card that has no place yet.
+    next: usize,
+    edits: Vec<(usize, Card)>,
+}
+
+impl CardPlacement<'_> {
+    /// Nothing placed yet.
+    pub(in crate::merge::plan) fn new(extension: &ExtensionDescription) -> CardPlacement<'_> {
+        CardPlacement { extension, next: extension.used_cards, edits: Vec::new() }
+    }
+
+    /// Index for a card: its present one, else the first free one.
+    pub(in crate::merge::plan) fn place(&mut self, present: Option<usize>) -> usize {
+        present.unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+
+    /// Writes EXTVER.
+    pub(in crate::merge::plan) fn set_version(&mut self, version: i128) {
+        let index = self.place(self.extension.extver_card);
+        self.edits.push((index, fixed_card("EXTVER", &version.to_string(), "raised: the name was taken")));
+    }
+
+    /// Bytes of the header in the product, and the edits, a moved END among them.
+    pub(in crate::merge::plan) fn finish(mut self) -> (u64, Vec<(usize, Card)>) {
+        let end = self.extension.end_card.max(self.next);
+        if end != self.extension.end_card {
+            self.edits.push((end, Card::END));
+        }
+        let blocks = (end + 1).div_ceil(CARDS_PER_BLOCK);
+        ((blocks * BLOCK_BYTES) as u64, self.edits)
+    }
+}
+
+/// Which (EXTNAME, EXTVER) pairs the product has.
+#[derive(Debug, Default)]
+pub(in crate::merge::plan) struct ExtensionNameBook {
+    versions: HashMap<String, BTreeSet<i128>>,
+    told: HashSet<(String, i128)>,
+}
+
+impl ExtensionNameBook {
+    /// Notes the pair; false if it was there.
+    pub(in crate::merge::plan) fn insert(&mut self, name: &str, version: i128) -> bool {
+        self.versions.entry(name.to_owned()).or_default().insert(version)
+    }
+
+    /// True the first time that a collision of the pair is to be told.
+    pub(in crate::merge::plan) fn tell(&mut self, name: &str, version: i128) -> bool {
+        self.told.insert((name.to_owned(), version))
+    }
+
+    /// Takes the version above the highest one of `name`.
+    pub(in crate::merge::plan) fn next_version(&mut self, name: &str) -> i128 {
+        let versions = self.versions.entry(name.to_owned()).or_default();
+        let next = versions.last().map_or(1, |highest| highest.saturating_add(1));
+        versions.insert(next);
+        next
+    }
+}
