@@ -18,3 +18,5 @@ pub mod host;
 pub mod durable;
 
 pub mod merge;
+
+pub mod transfer;
