@@ -20,3 +20,5 @@ pub mod durable;
 pub mod merge;
 
 pub mod transfer;
+
+pub mod workspace;
