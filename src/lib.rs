@@ -22,3 +22,5 @@ pub mod merge;
 pub mod transfer;
 
 pub mod workspace;
+
+pub mod release;
