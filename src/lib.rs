@@ -24,3 +24,5 @@ pub mod transfer;
 pub mod workspace;
 
 pub mod release;
+
+pub mod store;
