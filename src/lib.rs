@@ -26,3 +26,5 @@ pub mod workspace;
 pub mod release;
 
 pub mod store;
+
+pub mod engine;
