@@ -28,3 +28,9 @@ pub mod release;
 pub mod store;
 
 pub mod engine;
+
+pub mod command;
+
+pub mod server;
+
+pub mod client;
