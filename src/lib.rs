@@ -34,3 +34,7 @@ pub mod command;
 pub mod server;
 
 pub mod client;
+
+pub mod config;
+
+pub mod telemetry;
