@@ -38,3 +38,5 @@ pub mod client;
 pub mod config;
 
 pub mod telemetry;
+
+pub mod cli;

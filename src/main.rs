@@ -1,3 +1,7 @@
 //! The `dpm` program: parses, calls, chooses the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(dpm::cli::main() as u8)
+}
