@@ -1,4 +1,4 @@
-//! dpm, the Data Product Maker.
+#![doc = include_str!("../ARCHITECTURE.md")]
 #![forbid(unsafe_code)]
 
 // Reading order: each module uses only those above it (tests/layers.rs). The blank lines keep rustfmt from sorting.
