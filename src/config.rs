@@ -113,6 +113,7 @@ impl Configuration {
             local_hosts,
             worker_program,
             worker_niceness: self.merge.niceness,
+            checksum: self.merge.checksum,
             retry: RetryPolicy {
                 attempts: self.retry.attempts,
                 first_pause: pause(self.retry.first_pause_seconds),

@@ -16,6 +16,7 @@ use crate::merge::confine::{self, Confinement};
 use crate::merge::execute::ExecuteError;
 use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Remedy};
 use crate::merge::report::{MergeReport, Message, Notice, WorkerFault};
+use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Specification;
 use crate::specification::validate;
 use crate::status::Severity;
@@ -52,6 +53,10 @@ pub(crate) struct MergeArguments {
     /// Change the target's own file instead of writing a new one (it is replaced in one step, whole or not at all)
     #[arg(long, conflicts_with = "output")]
     in_place: bool,
+    /// Whether to read and sum all data ("recompute"), or to take a recorded DATASUM as it is ("trust") wherever the
+    /// data need not be read for another reason
+    #[arg(long, value_name = "MODE", default_value = "recompute", value_parser = checksum_mode)]
+    checksum: ChecksumMode,
     /// Where each input was collected: how the daemon starts its worker
     #[arg(long, value_name = "FILE", hide = true)]
     inputs: Option<PathBuf>,
@@ -64,6 +69,10 @@ pub(crate) struct MergeArguments {
     /// Niceness of a worker
     #[arg(long, default_value_t = 0, hide = true)]
     niceness: i32,
+}
+
+fn checksum_mode(text: &str) -> Result<ChecksumMode, String> {
+    ChecksumMode::parse(text).ok_or_else(|| "it is recompute or trust".to_owned())
 }
 
 pub(crate) fn run(arguments: &MergeArguments) -> Result<Exit, CliError> {
@@ -123,7 +132,8 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
         restrict(arguments, &places, &output)?;
     }
     let date = clock::product_date().map_err(|error| CliError::of(Exit::Usage, &error))?;
-    let prepared = job::prepare(&specification, &places, date)?;
+    let mut prepared = job::prepare(&specification, &places, date)?;
+    prepared.checksum = arguments.checksum;
     if arguments.dry_run {
         return Ok(show_plan(&prepared, arguments.json)?);
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::config::fault::Origin;
 use crate::config::setting::{Key, Kind, Setting};
+use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
 
@@ -128,6 +129,9 @@ settings! {
     [merge] MergeSettings {
         /// Niceness of the merging processes, 0 to 19: by default below the acquisition software of the same machine.
         niceness: i32 = 5, Kind::Integer(0, 19);
+        /// "recompute" reads and sums every data unit; "trust" takes a DATASUM that a file records as it is wherever its
+        /// data need not be read for another reason, such as those of a target that is grown in place.
+        checksum: ChecksumMode = ChecksumMode::Recompute, Kind::Choice(&["recompute", "trust"]);
     }
 
     /// Where finished products go.

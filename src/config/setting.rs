@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::config::{level, receivers};
+use crate::merge::sealing::ChecksumMode;
 use crate::specification::fault::quoted;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
@@ -251,6 +252,16 @@ impl Setting for CollectMode {
             Self::Reference => "reference",
             Self::Copy => "copy",
         })
+    }
+}
+
+impl Setting for ChecksumMode {
+    fn read(value: &Value) -> Option<Self> {
+        Self::parse(value.as_str()?)
+    }
+
+    fn value(&self) -> Value {
+        json!(self.as_str())
     }
 }
 

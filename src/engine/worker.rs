@@ -82,6 +82,8 @@ fn spawn(context: &Context, folder: &DaqFolder) -> std::io::Result<Child> {
         .arg("--worker")
         .arg("--parent")
         .arg(std::process::id().to_string())
+        .arg("--checksum")
+        .arg(context.settings.checksum.as_str())
         .arg("--niceness")
         .arg(context.settings.worker_niceness.to_string())
         .arg("--json")

@@ -16,6 +16,7 @@ use crate::merge::input::{self, InputDescription};
 use crate::merge::plan::{self, MergePlan, PlanError};
 use crate::merge::reader::FileReader;
 use crate::merge::report::MergeReport;
+use crate::merge::sealing::ChecksumMode;
 use crate::merge::source_digest;
 use crate::merge::verify::{self, ProductFault};
 use crate::specification::location::Location;
@@ -35,6 +36,8 @@ pub struct InputPlace {
 pub struct PreparedMerge {
     /// What will be done.
     pub plan: MergePlan,
+    /// Whether a DATASUM that a file records is believed.
+    pub checksum: ChecksumMode,
     inputs: Vec<OpenInput>,
 }
 
@@ -245,7 +248,7 @@ pub fn prepare(
         inputs.push(input);
     }
     let plan = plan::plan(specification, &descriptions, date)?;
-    Ok(PreparedMerge { plan, inputs })
+    Ok(PreparedMerge { plan, checksum: ChecksumMode::default(), inputs })
 }
 
 fn open(label: &str, place: &InputPlace) -> Result<OpenInput, JobError> {

@@ -3,6 +3,31 @@
 use crate::fits::CARD_BYTES;
 use crate::fits::checksum::{self, Sum32};
 
+/// Whether a DATASUM that a file records is believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumMode {
+    /// Each data unit is read and summed; a recorded sum that differs is told.
+    #[default]
+    Recompute,
+    /// A recorded DATASUM is taken as it is, wherever the data need not be read for another reason.
+    Trust,
+}
+
+impl ChecksumMode {
+    /// As it is written in the configuration and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChecksumMode::Recompute => "recompute",
+            ChecksumMode::Trust => "trust",
+        }
+    }
+
+    /// Reads what [`ChecksumMode::as_str`] wrote; `None` for any other word.
+    pub fn parse(text: &str) -> Option<ChecksumMode> {
+        [ChecksumMode::Recompute, ChecksumMode::Trust].into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 /// Seals `header` so that the whole HDU sums to minus zero.
 ///
 /// A header that is sealed already, with `recorded` the DATASUM that it carries, keeps every byte: an HDU that was

@@ -34,6 +34,7 @@ pub(in crate::engine) fn settings() -> EngineSettings {
         local_hosts: Vec::new(),
         worker_program: "/bin/false".into(),
         worker_niceness: 0,
+        checksum: crate::merge::sealing::ChecksumMode::Recompute,
         retry: RetryPolicy { attempts: 3, first_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(60) },
         queue_length: 5,
     }
