@@ -84,9 +84,11 @@ fn job_exit(error: &JobError) -> Exit {
         JobError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NoInput,
         JobError::Open { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
         JobError::Elsewhere { .. } => Exit::NoInput,
-        JobError::NotRegular { .. } | JobError::DigestDiffers { .. } | JobError::Scan { .. } | JobError::Plan(_) => {
-            Exit::Data
-        }
+        JobError::NotRegular { .. }
+        | JobError::DigestDiffers { .. }
+        | JobError::Scan { .. }
+        | JobError::Compressed { .. }
+        | JobError::Plan(_) => Exit::Data,
         JobError::OutputExists { .. } | JobError::Create { .. } => Exit::CannotCreate,
         JobError::Publish { source, .. } => durable_exit(source),
         JobError::NoSpace { .. } | JobError::WrongInputs { .. } | JobError::ChangedSinceCollected { .. } => {

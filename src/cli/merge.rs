@@ -134,6 +134,11 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
     let date = clock::product_date().map_err(|error| CliError::of(Exit::Usage, &error))?;
     let mut prepared = job::prepare(&specification, &places, date)?;
     prepared.checksum = arguments.checksum;
+    if arguments.in_place && prepared.is_compressed(0) {
+        let message =
+            format!("{} is compressed, and a product is not: name another file with --output", output.display());
+        return Err(CliError::new(Exit::CannotCreate, message).into());
+    }
     if arguments.dry_run {
         return Ok(show_plan(&prepared, arguments.json)?);
     }

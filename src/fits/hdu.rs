@@ -24,6 +24,15 @@ pub trait ReadAt {
     ///
     /// What the source says.
     fn byte_count(&self) -> io::Result<u64>;
+
+    /// Whether the source has at least `bytes` bytes: cheaper than their number where the source is a stream.
+    ///
+    /// # Errors
+    ///
+    /// What the source says.
+    fn reaches(&self, bytes: u64) -> io::Result<bool> {
+        self.byte_count().map(|count| bytes <= count)
+    }
 }
 
 impl ReadAt for [u8] {
@@ -48,6 +57,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 
     fn byte_count(&self) -> io::Result<u64> {
         (**self).byte_count()
+    }
+
+    fn reaches(&self, bytes: u64) -> io::Result<bool> {
+        (**self).reaches(bytes)
     }
 }
 
@@ -183,22 +196,20 @@ impl From<HeaderError> for ScanErrorKind {
 pub struct Scanner<'a, R: ReadAt + ?Sized> {
     source: &'a R,
     limits: ScanLimits,
-    byte_count: u64,
     offset: u64,
     index: usize,
     tail: Option<FileTail>,
 }
 
 impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
-    /// Starts at the first byte. The size of the source is asked for once, here.
+    /// Starts at the first byte. The size of the source is asked for at its end, or where it is cut off.
     ///
     /// # Errors
     ///
-    /// [`ScanErrorKind::Io`] where the size cannot be told.
+    /// [`ScanErrorKind::Io`] where the source cannot be asked at all.
     pub fn new(source: &'a R, limits: ScanLimits) -> Result<Self, ScanError> {
-        let byte_count =
-            source.byte_count().map_err(|error| ScanError { hdu: 0, offset: 0, kind: ScanErrorKind::Io(error) })?;
-        Ok(Self { source, limits, byte_count, offset: 0, index: 0, tail: None })
+        source.reaches(1).map_err(|error| ScanError { hdu: 0, offset: 0, kind: ScanErrorKind::Io(error) })?;
+        Ok(Self { source, limits, offset: 0, index: 0, tail: None })
     }
 
     /// Reads the next header; none behind the last HDU.
@@ -227,8 +238,8 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
         let structure = Structure::of(&header, self.index == 0).map_err(ScanErrorKind::Structure)?;
         let data_offset = self.offset.saturating_add(header.byte_count());
         let data_end = data_offset.saturating_add(structure.data_bytes);
-        if data_end > self.byte_count {
-            return Err(ScanErrorKind::Truncated { expected: data_end, actual: self.byte_count });
+        if !self.source.reaches(data_end).map_err(ScanErrorKind::Io)? {
+            return Err(self.truncated(data_end));
         }
         let hdu = Hdu { index: self.index, header, structure, header_offset: self.offset, data_offset };
         self.offset = hdu.end_offset();
@@ -248,11 +259,19 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
             return Ok(true);
         }
         // The Standard (3.5) allows special records behind the last HDU; they are nobody's data.
+        let byte_count = self.source.byte_count().map_err(ScanErrorKind::Io)?;
         self.tail = Some(FileTail {
-            missing_padding: self.offset.saturating_sub(self.byte_count),
-            trailing_bytes: self.byte_count.saturating_sub(self.offset),
+            missing_padding: self.offset.saturating_sub(byte_count),
+            trailing_bytes: byte_count.saturating_sub(self.offset),
         });
         Ok(false)
+    }
+
+    fn truncated(&self, expected: u64) -> ScanErrorKind {
+        match self.source.byte_count() {
+            Ok(actual) => ScanErrorKind::Truncated { expected, actual },
+            Err(error) => ScanErrorKind::Io(error),
+        }
     }
 
     fn read_header(&self) -> Result<Header, ScanErrorKind> {
@@ -264,10 +283,7 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
             match self.read_fully(offset, &mut block)? {
                 0 => return Ok(reader.finish()?),
                 BLOCK_BYTES => {}
-                _ => {
-                    let expected = offset.saturating_add(BLOCK_BYTES as u64);
-                    return Err(ScanErrorKind::Truncated { expected, actual: self.byte_count });
-                }
+                _ => return Err(self.truncated(offset.saturating_add(BLOCK_BYTES as u64))),
             }
             if reader.feed(&block)? {
                 return Ok(reader.finish()?);

@@ -4,14 +4,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::control::Control;
 use crate::fits::CARD_BYTES;
 use crate::fits::checksum::Sum32;
+use crate::fits::hdu::ReadAt;
+use crate::merge::content::Content;
 use crate::merge::fingerprint::Fingerprint;
 use crate::merge::plan::{DataExtent, HduPlan, HeaderPlan, MergePlan};
+use crate::merge::reader::read_exact_at;
 use crate::merge::report::{Notice, Notices};
 use crate::merge::sealing;
 use crate::merge::writer::{BUFFER_BYTES, ProductWriter, WriteFailure};
@@ -24,10 +26,31 @@ pub struct OpenInput {
     pub label: String,
     /// Where it was opened.
     pub path: PathBuf,
-    /// The open file.
+    /// The open file, as it lies: compressed where [`OpenInput::content`] says so.
     pub file: File,
+    /// How its bytes are read: places of a plan are places in the content.
+    pub content: Content,
     /// What it was when it was opened.
     pub fingerprint: Fingerprint,
+}
+
+impl OpenInput {
+    /// Where the places of a plan are read: the file, or what it expands to.
+    pub fn bytes(&self) -> &dyn ReadAt {
+        match &self.content {
+            Content::Plain => &self.file,
+            Content::Gzip(content) => content.as_ref(),
+        }
+    }
+
+    /// Fills `room` from `offset` on. Cheap in ascending order; see [`Content`].
+    ///
+    /// # Errors
+    ///
+    /// The system's answer, a [`GzipError`](crate::merge::gzip::GzipError), or `UnexpectedEof`.
+    pub fn read_exact_at(&self, offset: u64, room: &mut [u8]) -> io::Result<()> {
+        read_exact_at(self.bytes(), offset, room)
+    }
 }
 
 /// What a performed plan yields.
@@ -246,7 +269,7 @@ fn fill_header(inputs: &[OpenInput], hdu: &HduPlan, room: &mut [u8]) -> Result<(
 }
 
 fn read_exact(input: &OpenInput, offset: u64, room: &mut [u8]) -> Result<(), ExecuteError> {
-    input.file.read_exact_at(room, offset).map_err(|source| {
+    input.read_exact_at(offset, room).map_err(|source| {
         let (label, path) = (input.label.clone(), input.path.clone());
         match source.kind() {
             // Its headers promised these bytes when it was planned.

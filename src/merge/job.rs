@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use crate::control::Control;
 use crate::durable::DurableError;
 use crate::durable::new_file::{NewFile, Replace};
-use crate::fits::hdu::{ScanError, ScanLimits};
+use crate::fits::hdu::{ScanError, ScanErrorKind, ScanLimits};
+use crate::merge::content::Content;
 use crate::merge::execute::{self, ExecuteError, OpenInput};
 use crate::merge::fingerprint::Fingerprint;
+use crate::merge::gzip::{GzipError, GzipLimits};
 use crate::merge::input::{self, InputDescription};
 use crate::merge::plan::{self, MergePlan, PlanError};
 use crate::merge::reader::FileReader;
@@ -39,6 +41,13 @@ pub struct PreparedMerge {
     /// Whether a DATASUM that a file records is believed.
     pub checksum: ChecksumMode,
     inputs: Vec<OpenInput>,
+}
+
+impl PreparedMerge {
+    /// Whether the file of an input (by its 0-based number) is compressed.
+    pub fn is_compressed(&self, input: usize) -> bool {
+        self.inputs.get(input).is_some_and(|input| matches!(input.content, Content::Gzip(_)))
+    }
 }
 
 /// A merge that failed.
@@ -114,6 +123,17 @@ pub enum JobError {
         #[source]
         source: Box<ScanError>,
     },
+    /// A compressed source cannot be expanded.
+    #[error("cannot expand {} (source '{label}')", path.display())]
+    Compressed {
+        /// Name of the source.
+        label: String,
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: GzipError,
+    },
     /// The merge cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -180,6 +200,7 @@ impl JobError {
             | JobError::NotRegular { .. }
             | JobError::DigestDiffers { .. }
             | JobError::Scan { .. }
+            | JobError::Compressed { .. }
             | JobError::Plan(_)
             | JobError::OutputExists { .. }
             | JobError::Create { .. }
@@ -264,7 +285,10 @@ fn open(label: &str, place: &InputPlace) -> Result<OpenInput, JobError> {
     };
     match &place.fingerprint {
         Some(collected) if *collected != fingerprint => Err(JobError::ChangedSinceCollected { label, path }),
-        _ => Ok(OpenInput { label, path, file, fingerprint }),
+        _ => match Content::of(&file, GzipLimits::default()) {
+            Ok(content) => Ok(OpenInput { label, path, file, content, fingerprint }),
+            Err(source) => Err(JobError::Open { label, path, source }),
+        },
     }
 }
 
@@ -293,11 +317,14 @@ fn check_digest(input: &OpenInput, wanted: &SourceDigest) -> Result<(), JobError
 }
 
 fn describe(input: &OpenInput) -> Result<InputDescription, JobError> {
-    let reader = FileReader::new(&input.file);
-    input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default()).map_err(|source| JobError::Scan {
-        label: input.label.clone(),
-        path: input.path.clone(),
-        source: Box::new(source),
+    let reader = FileReader::new(input.bytes());
+    let (label, path) = (input.label.clone(), input.path.clone());
+    input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default()).map_err(|source| match source {
+        ScanError { kind: ScanErrorKind::Io(source), .. } => match source.downcast::<GzipError>() {
+            Ok(source) => JobError::Compressed { label, path, source },
+            Err(source) => JobError::Open { label, path, source },
+        },
+        source => JobError::Scan { label, path, source: Box::new(source) },
     })
 }
 

@@ -4,9 +4,11 @@
 //! specification to a published file, as `dpm merge` runs it by hand and as the daemon's worker process.
 
 pub mod confine;
+pub mod content;
 pub mod digest;
 pub mod execute;
 pub mod fingerprint;
+pub mod gzip;
 pub mod input;
 pub mod job;
 pub mod keywords;

@@ -1,9 +1,9 @@
 //! Reads headers of a file with few system calls: a window that grows while headers lie close together.
+//!
+//! It asks its source in ascending order as long as it is asked so itself: what is read front to back stays that.
 
-use std::cell::RefCell;
-use std::fs::File;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use crate::fits::BLOCK_BYTES;
 use crate::fits::hdu::ReadAt;
@@ -13,10 +13,10 @@ const SMALL_WINDOW: usize = 4 * BLOCK_BYTES;
 /// Window while the file is read front to back: many small HDUs.
 const LARGE_WINDOW: usize = 64 * BLOCK_BYTES;
 
-/// A file behind [`ReadAt`].
-#[derive(Debug)]
+/// A window on a file, or on another source.
 pub struct FileReader<'a> {
-    file: &'a File,
+    source: &'a dyn ReadAt,
+    byte_count: Cell<Option<u64>>,
     window: RefCell<Window>,
 }
 
@@ -27,9 +27,9 @@ struct Window {
 }
 
 impl<'a> FileReader<'a> {
-    /// Reads `file`, whose own position is not used.
-    pub fn new(file: &'a File) -> FileReader<'a> {
-        FileReader { file, window: RefCell::default() }
+    /// Reads `source`; the own position of a file is not used.
+    pub fn new(source: &'a dyn ReadAt) -> FileReader<'a> {
+        FileReader { source, byte_count: Cell::default(), window: RefCell::default() }
     }
 
     /// Reads `count` bytes at `offset`.
@@ -39,15 +39,27 @@ impl<'a> FileReader<'a> {
     /// The system's answer; `UnexpectedEof` where the file ends earlier.
     pub fn read_range(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; count];
-        let mut done = 0;
-        while done < count {
-            match self.read_at(offset + done as u64, &mut bytes[done..])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => done += read,
-            }
-        }
+        read_exact_at(self, offset, &mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Fills `room` from `offset` of `source` on, across short reads and interruptions.
+///
+/// # Errors
+///
+/// What the source says; `UnexpectedEof` where it ends earlier.
+pub fn read_exact_at(source: &dyn ReadAt, offset: u64, room: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < room.len() {
+        match source.read_at(offset.saturating_add(done as u64), &mut room[done..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Window {
@@ -63,13 +75,13 @@ impl Window {
         Some(count)
     }
 
-    fn fill(&mut self, file: &File, offset: u64) -> io::Result<()> {
+    fn fill(&mut self, source: &dyn ReadAt, offset: u64) -> io::Result<()> {
         let is_near = offset >= self.offset && offset <= self.end() + LARGE_WINDOW as u64 && !self.bytes.is_empty();
         let wanted = if is_near { LARGE_WINDOW } else { SMALL_WINDOW };
         self.bytes.resize(wanted, 0);
         self.offset = offset;
         let count = loop {
-            match file.read_at(&mut self.bytes, offset) {
+            match source.read_at(offset, &mut self.bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
@@ -85,11 +97,24 @@ impl ReadAt for FileReader<'_> {
         if let Some(count) = window.copy_to(offset, buffer) {
             return Ok(count);
         }
-        window.fill(self.file, offset)?;
+        window.fill(self.source, offset)?;
         Ok(window.copy_to(offset, buffer).unwrap_or(0))
     }
 
     fn byte_count(&self) -> io::Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len())
+        if let Some(count) = self.byte_count.get() {
+            return Ok(count);
+        }
+        let count = self.source.byte_count()?;
+        self.byte_count.set(Some(count));
+        Ok(count)
+    }
+
+    fn reaches(&self, bytes: u64) -> io::Result<bool> {
+        match self.byte_count.get() {
+            Some(count) => Ok(bytes <= count),
+            None if bytes <= self.window.borrow().end() => Ok(true),
+            None => self.source.reaches(bytes),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::control::Unwatched;
 use crate::fits::BLOCK_BYTES;
+use crate::merge::content::Content;
 use crate::merge::execute::{OpenInput, execute};
 use crate::merge::fingerprint::Fingerprint;
 use crate::merge::testing::{TestHdu, TestMerge, file};
@@ -90,7 +91,7 @@ fn check_changed(change: impl Fn(&std::fs::File), expected: Option<(usize, &str)
     let path = merge.write(folder.path()).remove(0).path;
     let input = std::fs::File::open(&path).unwrap();
     let fingerprint = Fingerprint::of(&input).unwrap();
-    let inputs = [OpenInput { label: "a".to_owned(), path, file: input, fingerprint }];
+    let inputs = [OpenInput { label: "a".to_owned(), path, file: input, content: Content::Plain, fingerprint }];
     let plan = merge.plan();
     let output = tempfile::tempfile().unwrap();
     execute(&plan, &inputs, &output, &Unwatched).unwrap();
