@@ -42,6 +42,26 @@ pub fn parse(text: &str) -> Result<Specification, SpecificationError> {
     let mut list = FaultList::default();
     document.faults(&mut list);
     schema::check(document.value(), &mut list);
+    build(&document, list, text)
+}
+
+/// Reads a specification that [`parse`] of this very program has accepted before, as a merging process does that the
+/// daemon starts.
+///
+/// Cost: that of [`parse`] without the schema, whose compiling takes longer than all the rest of a small merge.
+///
+/// # Errors
+///
+/// As [`parse`], but what only the schema refuses (such as unknown members) is not noticed.
+pub fn parse_accepted(text: &str) -> Result<Specification, SpecificationError> {
+    let document = Document::read(text).map_err(|error| error.into_error())?;
+    let mut list = FaultList::default();
+    document.faults(&mut list);
+    build(&document, list, text)
+}
+
+/// What the schema cannot say, and the typed model.
+fn build(document: &Document, list: FaultList, text: &str) -> Result<Specification, SpecificationError> {
     let mut builder = Builder::new(Findings::new(list));
     let specification = builder.specification(&Node::root(document.value()));
     let mut list = builder.findings.into_list();
