@@ -1,7 +1,8 @@
 //! Files and folders that survive a power cut: the only module that creates, renames and removes them for good.
 //!
 //! The rule, kept here once: write a temporary file, fsync it, rename it without replacing anything, fsync the
-//! folder. What a function of this module made is on disk when it returns. After a failed fsync the file is
+//! folder. What a function of this module made is on disk when it returns, except where its name says `for_now`: those
+//! serve what its owner makes again after a power cut, at the price of no fsync. After a failed fsync the file is
 //! suspect: make it again, never repeat the fsync (the kernel may have dropped the dirty pages).
 //!
 //! This module does not decide what is written or where, keeps no state, and retries nothing.
@@ -145,13 +146,30 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
 /// [`DurableErrorKind::Missing`] if `temporary` or the folder is not there;
 /// [`DurableErrorKind::OtherFileSystem`] if a rename cannot do it.
 pub fn publish(temporary: &Path, name: &Path) -> Result<(), DurableError> {
-    match rustix::fs::renameat_with(CWD, temporary, CWD, name, RenameFlags::NOREPLACE) {
-        Ok(()) => {}
-        // NFS, old FUSE and some overlays do not know the flag; link(2) never replaces either.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => publish_by_link(temporary, name)?,
-        Err(errno) => return Err(DurableError::new("publish", name, errno.into())),
-    }
+    rename_new(temporary, name)?;
     sync_both_folders(temporary, name)
+}
+
+/// As [`publish`], but only the new name is sure to be there after a power cut; the old one may be there as well.
+///
+/// For a `temporary` whose leftover is recognised and removed by the caller's recovery. Cost: one fsync instead of two.
+///
+/// # Errors
+///
+/// As [`publish`].
+pub fn publish_new_name(temporary: &Path, name: &Path) -> Result<(), DurableError> {
+    rename_new(temporary, name)?;
+    sync_directory(folder_of(name))
+}
+
+/// Renames without replacing and without syncing.
+fn rename_new(temporary: &Path, name: &Path) -> Result<(), DurableError> {
+    match rustix::fs::renameat_with(CWD, temporary, CWD, name, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // NFS, old FUSE and some overlays do not know the flag; link(2) never replaces either.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => publish_by_link(temporary, name),
+        Err(errno) => Err(DurableError::new("publish", name, errno.into())),
+    }
 }
 
 /// Renames the synced file `temporary` over `name`; on return the change survives a power cut.
@@ -202,6 +220,64 @@ pub fn create_directory(path: &Path) -> Result<(), DurableError> {
         outcome => outcome?,
     }
     missing.into_iter().rev().try_for_each(create_one_directory)
+}
+
+/// Writes the file `path`, in place of what is there; a power cut may leave it missing, empty or torn.
+///
+/// For what is read soon and written again before it is next read. Permissions of a new file are [`FILE_MODE`]. Never
+/// follows a symbolic link. Cost: no fsync.
+///
+/// # Errors
+///
+/// The file system's refusal.
+pub fn write_for_now(path: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+    let refused = |source| DurableError::new("write", path, source);
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE).custom_flags(flags.bits().cast_signed());
+    let mut file = options.open(path).map_err(refused)?;
+    file.write_all(bytes).map_err(refused)
+}
+
+/// Makes the folder `path`, whose parent is there; a power cut may take it away again. One that is there is fine.
+///
+/// A new folder gets [`FOLDER_MODE`]. Cost: no fsync.
+///
+/// # Errors
+///
+/// [`DurableErrorKind::NotAFolder`] if something else has the name, also a symbolic link; [`DurableErrorKind::NoSpace`]
+/// on a full disk.
+pub fn create_directory_for_now(path: &Path) -> Result<(), DurableError> {
+    let refused = |source| DurableError::new("create folder", path, source);
+    match DirBuilder::new().mode(FOLDER_MODE).create(path) {
+        // The umask may have taken bits away.
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)).map_err(refused),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            _ => Err(DurableError::of_kind("create folder", path, DurableErrorKind::NotAFolder)),
+        },
+        Err(source) => Err(refused(source)),
+    }
+}
+
+/// Removes the folder `path` with all that is in it; a power cut may bring it back. Missing is fine.
+///
+/// For folders that recovery removes. Symbolic links are removed, never followed. Cost: no fsync.
+///
+/// # Errors
+///
+/// As [`remove_tree`].
+pub fn remove_tree_for_now(path: &Path) -> Result<(), DurableError> {
+    gone(std::fs::remove_dir_all(path), path)
+}
+
+/// Removes the file or symbolic link `path`; a power cut may bring it back. Missing is fine. Cost: no fsync.
+///
+/// # Errors
+///
+/// As [`remove_file`].
+pub fn remove_file_for_now(path: &Path) -> Result<(), DurableError> {
+    gone(std::fs::remove_file(path), path)
 }
 
 /// Removes the folder `path` with all that is in it; on return that survives a power cut. Missing is fine.
@@ -333,13 +409,15 @@ fn create_one_directory(path: &Path) -> Result<(), DurableError> {
     sync_directory(folder_of(path))
 }
 
-fn removed(outcome: io::Result<()>, path: &Path) -> Result<(), DurableError> {
+fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), DurableError> {
     match outcome {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(DurableError::new("remove", path, source));
-        }
-        _ => {}
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DurableError::new("remove", path, source)),
+        _ => Ok(()),
     }
+}
+
+fn removed(outcome: io::Result<()>, path: &Path) -> Result<(), DurableError> {
+    gone(outcome, path)?;
     // Synced even if nothing was there: an earlier call may have been killed before its fsync.
     match sync_directory(folder_of(path)) {
         Err(DurableError { kind: DurableErrorKind::Missing, .. }) => Ok(()),
@@ -362,8 +440,9 @@ mod tests {
     use std::path::Path;
 
     use crate::durable::{
-        DurableErrorKind, FILE_MODE, FOLDER_MODE, create_directory, publish, publish_by_link, remove_file,
-        remove_temporaries, remove_tree, replace, sync_directory, write_new,
+        DurableErrorKind, FILE_MODE, FOLDER_MODE, create_directory, create_directory_for_now, publish, publish_by_link,
+        publish_new_name, remove_file, remove_file_for_now, remove_temporaries, remove_tree, remove_tree_for_now,
+        replace, sync_directory, write_for_now, write_new,
     };
 
     fn names(folder: &Path) -> Vec<String> {
@@ -420,6 +499,7 @@ mod tests {
     fn publish_replaces_nothing() {
         check_publish(publish);
         check_publish(publish_by_link);
+        check_publish(publish_new_name);
     }
 
     #[test]
@@ -475,6 +555,32 @@ mod tests {
         }
         remove_file(&folder.path().join("no/such")).unwrap();
         assert_eq!(names(folder.path()), ["kept"]);
+    }
+
+    #[test]
+    fn what_is_made_for_now_can_be_made_again_and_follows_no_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, kept) = (folder.path().join("tree"), folder.path().join("kept"));
+        put(&kept, "kept");
+        for text in ["longer", "short"] {
+            create_directory_for_now(&tree).unwrap();
+            write_for_now(&tree.join("a"), text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(tree.join("a")).unwrap(), text);
+        }
+        assert_eq!(tree.metadata().unwrap().mode() & 0o777, FOLDER_MODE);
+        assert_eq!(tree.join("a").metadata().unwrap().mode() & 0o777, FILE_MODE);
+        symlink(&kept, tree.join("link")).unwrap();
+        write_for_now(&tree.join("link"), b"planted").unwrap_err();
+        symlink(&tree, folder.path().join("other")).unwrap();
+        let error = create_directory_for_now(&folder.path().join("other")).unwrap_err();
+        assert!(matches!(error.kind, DurableErrorKind::NotAFolder), "{error:?}");
+        for _ in 0..2 {
+            remove_file_for_now(&tree.join("link")).unwrap();
+        }
+        for _ in 0..2 {
+            remove_tree_for_now(&tree).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(kept).unwrap(), "kept");
     }
 
     #[test]

@@ -173,7 +173,12 @@ fn output_of(
             _ => Err(CliError::new(Exit::Usage, "--in-place needs a specification with a file at /target/source")),
         };
     }
-    let replace = if arguments.force { Replace::Allowed } else { Replace::Never };
+    let replace = match (arguments.force, arguments.worker) {
+        (true, _) => Replace::Allowed,
+        // The daemon merges again what a power cut has taken away, before the product has its final name.
+        (false, true) => Replace::NeverForNow,
+        (false, false) => Replace::Never,
+    };
     let output = arguments.output.clone().unwrap_or_else(|| specification.target.archive_name().into());
     if output.metadata().is_ok_and(|present| !present.is_file()) {
         let message =

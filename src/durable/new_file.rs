@@ -29,6 +29,9 @@ pub struct NewFile {
 pub enum Replace {
     /// No: publishing fails with `AlreadyExists`.
     Never,
+    /// No, and a power cut may take the name away again, though never what is under it: for a file whose owner looks
+    /// for it after a restart and can make it again. Spares the fsync of the folder.
+    NeverForNow,
     /// Yes, in one rename.
     Allowed,
 }
@@ -81,7 +84,7 @@ impl NewFile {
     }
 
     /// Gives the file its name, synced ([`NewFile::sync`], which is done here where it was not); the name survives a
-    /// power cut on return.
+    /// power cut on return, except with [`Replace::NeverForNow`].
     ///
     /// A replaced file hands on its permissions.
     ///
@@ -97,15 +100,16 @@ impl NewFile {
         }
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
-            None if replace == Replace::Never => return self.link_as(&self.final_path),
+            None if replace == Replace::NeverForNow => return self.link_as(&self.final_path),
+            None if replace == Replace::Never => return self.link_synced(&self.final_path),
             None => {
                 let hidden = hidden_name(&self.final_path)?;
-                self.link_as(&hidden)?;
+                self.link_synced(&hidden)?;
                 hidden
             }
         };
         match replace {
-            Replace::Never => durable::publish(&hidden, &self.final_path),
+            Replace::Never | Replace::NeverForNow => durable::publish(&hidden, &self.final_path),
             Replace::Allowed => durable::replace(&hidden, &self.final_path),
         }
         .inspect_err(|_| {
@@ -125,7 +129,12 @@ impl NewFile {
     fn link_as(&self, path: &Path) -> Result<(), DurableError> {
         let descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)
-            .map_err(|error| DurableError::new("publish", path, error.into()))?;
+            .map_err(|error| DurableError::new("publish", path, error.into()))
+    }
+
+    /// As [`NewFile::link_as`]; on return the name survives a power cut.
+    fn link_synced(&self, path: &Path) -> Result<(), DurableError> {
+        self.link_as(path)?;
         durable::sync_directory(parent(path)).inspect_err(|_| {
             // A name that a power cut may take away is none: whoever hears of the error finds nothing here.
             let _ = std::fs::remove_file(path);

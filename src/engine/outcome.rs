@@ -223,6 +223,10 @@ pub(crate) fn succeed(daq: &mut Daq, outcome: StepOutcome, now: Timestamp, actio
         StepOutcome::Collected(inputs) => {
             daq.inputs = inputs;
             daq.note("collected", now);
+            if daq.inputs.iter().all(|input| input.referenced) {
+                // A crash costs another look at files that lie where they lay: the journal goes with the next commit.
+                return actions.push(Action::Publish(Box::new(daq.status())));
+            }
         }
         StepOutcome::Merged(report) => merged(daq, report, now),
         StepOutcome::Released { product } => {
@@ -300,10 +304,11 @@ pub(crate) fn note_delivered(
     actions: &mut Vec<Action>,
 ) {
     let Some(receiver) = daq.specification.receivers.get(ordinal).map(release::describe) else { return };
-    let ordinal = i64::try_from(ordinal).unwrap_or(i64::MAX);
-    let known = daq.receivers.iter().position(|row| row.ordinal == ordinal);
+    let number = i64::try_from(ordinal).unwrap_or(i64::MAX);
+    let known = daq.receivers.iter().position(|row| row.ordinal == number);
     let before = known.map(|index| daq.receivers[index].clone());
-    let row = receiver_row(ordinal, receiver, before, delivered, now);
+    let is_delivered = delivered.is_ok();
+    let row = receiver_row(number, receiver, before, delivered, now);
     daq.unsaved.push(Change::PutReceiver { id: daq.id.to_string(), row: row.clone() });
     match known {
         Some(index) => daq.receivers[index] = row,
@@ -312,7 +317,11 @@ pub(crate) fn note_delivered(
     if daq.stage == Stage::Aborting {
         tell_deliveries(daq, now);
     }
-    save(daq, actions);
+    // The end of the step follows the last delivery at once: both are one commit.
+    let is_last = is_delivered && ordinal + 1 == daq.specification.receivers.len();
+    if daq.stage == Stage::Aborting || !is_last {
+        save(daq, actions);
+    }
 }
 
 /// The row of a receiver. What an earlier try delivered is still there where a later one fails.

@@ -38,7 +38,8 @@ pub async fn recover(store: &Store, workspace: &Workspace) -> Result<Vec<Daq>, R
     let unfinished = store.load_active().await?;
     // What the database knows is kept, also where this build cannot take it up.
     let known: HashSet<String> = unfinished.iter().map(|stored| stored.new.id.clone()).collect();
-    let daqs = unfinished.into_iter().filter_map(take_up).collect();
+    let taken_up = unfinished.into_iter().filter_map(take_up);
+    let daqs = taken_up.map(|daq| with_product(daq, workspace)).collect::<Result<_, WorkspaceError>>()?;
     let temporaries = workspace.remove_temporaries()?;
     if temporaries > 0 {
         tracing::info!(count = temporaries, "removed temporary files of interrupted writes");
@@ -53,6 +54,23 @@ pub async fn recover(store: &Store, workspace: &Workspace) -> Result<Vec<Daq>, R
         }
     }
     Ok(daqs)
+}
+
+/// A product that is recorded but nowhere, because a power cut has taken the name of `product.partial`, is merged again.
+fn with_product(mut daq: Daq, workspace: &Workspace) -> Result<Daq, WorkspaceError> {
+    if let Stage::At { step: Step::Release, run } = &daq.stage
+        && daq.product.is_some()
+        && !(daq.is_held || daq.stage.is_parked())
+    {
+        let places =
+            [workspace.daq_folder(daq.id.as_str())?.product_partial(), workspace.product_path(daq.file_id.as_str())?];
+        if places.iter().all(|path| path.symlink_metadata().is_err()) {
+            let step = if is_whole(&daq) { Step::Merge } else { Step::Collect };
+            daq.stage = Stage::At { step, run: run.clone() };
+            daq.product = None;
+        }
+    }
+    Ok(daq)
 }
 
 /// `None` only for names that the database would not have taken.
@@ -127,11 +145,15 @@ fn taken_up(stored: StoredDaq, specification: Specification) -> Daq {
         daq.timings =
             timings.into_iter().filter_map(|(name, time)| Some((name, time.as_str()?.parse().ok()?))).collect();
     }
-    let is_whole = daq.inputs.iter().map(|input| input.ordinal).eq(0..daq.specification.file_sources().count());
-    if !is_whole {
+    if !is_whole(&daq) {
         daq.stage = recollected(daq.stage);
     }
     daq
+}
+
+/// True if the journal says of every file where the merge finds it.
+fn is_whole(daq: &Daq) -> bool {
+    daq.inputs.iter().map(|input| input.ordinal).eq(0..daq.specification.file_sources().count())
 }
 
 /// A merge whose journal is not whole begins with collecting again.

@@ -14,6 +14,7 @@ use crate::specification::model::{DaqId, FileInput, Specification};
 use crate::status::with_causes;
 use crate::store::ProductRow;
 use crate::transfer::copy::{CopyError, digest_whole};
+use crate::transfer::plan::CollectMode;
 use crate::transfer::{self, CollectRequest, Collected, TransferError, TransferErrorKind};
 use crate::workspace::{DaqFolder, Workspace};
 
@@ -25,6 +26,11 @@ pub(crate) fn collect(
 ) -> Result<StepOutcome, StepFailure> {
     let folder = folder(&context.workspace, &request.id)?;
     folder.create(&request.text).map_err(|error| failed("FailedOperation:collecting", &error, error.is_no_space()))?;
+    let is_ours = |file: FileInput<'_>| file.source.handover || context.settings.collect == CollectMode::Copy;
+    if request.specification.file_sources().any(is_ours) {
+        // What comes into the folder may be the only one soon, or is what the journal names.
+        folder.sync().map_err(|error| failed("FailedOperation:collecting", &error, error.is_no_space()))?;
+    }
     let root = request.root.clone().unwrap_or_else(|| context.workspace.root().to_owned());
     let mut collected = Vec::new();
     for file in request.specification.file_sources() {
@@ -159,7 +165,8 @@ fn place_product(
             remove_damaged(&partial)?;
             return Err(fell_back("the merged product was damaged before its release; it is merged again".to_owned()));
         }
-        return match durable::publish(&partial, &name) {
+        // A power cut may leave the old name beside the new one: it goes with the DAQ's folder.
+        return match durable::publish_new_name(&partial, &name) {
             Ok(()) => Ok(name),
             Err(error) if error.is_exists() && is_product(&name, merged, control)? => Ok(name),
             Err(error) => Err(failed("ReleasingError:workspace", &error, error.is_no_space())),

@@ -62,11 +62,10 @@ fn prepare(folder: &DaqFolder, request: &StepRequest) -> Result<(), StepFailure>
         true => low_storage(with_causes(&error)),
         false => permanent(with_causes(&error)),
     })?;
-    durable::remove_file(&folder.product_partial()).map_err(io)?;
-    durable::remove_file(&folder.inputs()).map_err(io)?;
+    durable::remove_file_for_now(&folder.product_partial()).map_err(io)?;
     durable::remove_temporaries(folder.path()).map_err(io)?;
     let inputs = serde_json::to_vec(&request.inputs).map_err(|error| permanent(error.to_string()))?;
-    durable::write_new(&folder.inputs(), &inputs).map_err(io)
+    durable::write_for_now(&folder.inputs(), &inputs).map_err(io)
 }
 
 fn spawn(context: &Context, folder: &DaqFolder) -> std::io::Result<Child> {

@@ -344,7 +344,7 @@ pub fn perform(
 ) -> Result<(MergeReport, Vec<crate::merge::report::Notice>), JobError> {
     let plan = &prepared.plan;
     let path = || output.to_owned();
-    if replace == Replace::Never && output.symlink_metadata().is_ok() {
+    if replace != Replace::Allowed && output.symlink_metadata().is_ok() {
         return Err(JobError::OutputExists { path: path() });
     }
     let mut product = NewFile::create(output).map_err(|source| JobError::Create { path: path(), source })?;

@@ -74,9 +74,6 @@ pub enum WorkspaceErrorKind {
     /// A name of the layout is taken by a symbolic link or a file.
     #[error("it should be a folder and no symbolic link: move it away")]
     NotAFolder,
-    /// The DAQ's folder holds another specification.
-    #[error("the folder holds another specification: remove the folder if its DAQ was never acknowledged")]
-    SpecificationDiffers,
     /// A durable change failed.
     #[error(transparent)]
     Durable(#[from] DurableError),
@@ -336,45 +333,57 @@ impl DaqFolder {
         self.path.join("product.partial")
     }
 
-    /// Makes the folder and writes the specification into it; on return both survive a power cut.
+    /// Makes the folder and writes the specification into it, for the steps of its DAQ.
     ///
-    /// Repeating the call, also after a crash, with the same text is fine.
+    /// Nothing here is the only copy of anything: the database has the specification, and what a power cut takes or
+    /// tears is made again by the next call. So nothing is synced; a file that is the only one needs
+    /// [`DaqFolder::sync`] first. Repeating the call is fine; only the holder of the workspace's lock may call it.
     ///
     /// # Errors
     ///
-    /// [`WorkspaceErrorKind::SpecificationDiffers`] if another specification is there: the caller knows from the
-    /// database whether that DAQ was acknowledged; if it was not, [`DaqFolder::remove`] and try again.
+    /// [`WorkspaceErrorKind::NotAFolder`] where a link or a file has the name of a folder, or the system's refusal.
     pub fn create(&self, specification_text: &str) -> Result<(), WorkspaceError> {
-        [self.path.clone(), self.sources(), self.logs()].iter().try_for_each(|path| create_real_folder(path))?;
-        let path = self.specification();
-        match durable::write_new(&path, specification_text.as_bytes()) {
-            Err(error) if error.is_exists() => check_same(&path, specification_text),
-            outcome => outcome.map_err(|error| WorkspaceError::at(&path, error)),
+        for path in [&self.path, &self.sources(), &self.logs()] {
+            durable::create_directory_for_now(path).map_err(|error| folder_error(path, error))?;
         }
+        let path = self.specification();
+        if !is_same(&path, specification_text) {
+            let written = durable::write_for_now(&path, specification_text.as_bytes());
+            written.map_err(|error| WorkspaceError::at(&path, error))?;
+        }
+        Ok(())
     }
 
-    /// Removes the folder with all that is in it; on return that survives a power cut. Missing is fine.
+    /// Makes the folder and its `sources/` survive a power cut; what is in them is synced by whoever puts it there.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkspaceErrorKind::Durable`] if the disk refuses.
+    pub fn sync(&self) -> Result<(), WorkspaceError> {
+        let folders = [Some(self.path.as_path()), self.path.parent()];
+        folders
+            .into_iter()
+            .flatten()
+            .try_for_each(|path| durable::sync_directory(path).map_err(|error| WorkspaceError::at(path, error)))
+    }
+
+    /// Removes the folder with all that is in it. Missing is fine.
+    ///
+    /// A power cut may bring it back; then the recovery, which finds no unfinished DAQ of this name, removes it again.
     ///
     /// # Errors
     ///
     /// [`WorkspaceErrorKind::Durable`] if the file system refuses; the call may be repeated.
     pub fn remove(&self) -> Result<(), WorkspaceError> {
-        durable::remove_tree(&self.path).map_err(|error| WorkspaceError::at(&self.path, error))
+        durable::remove_tree_for_now(&self.path).map_err(|error| WorkspaceError::at(&self.path, error))
     }
 }
 
-fn check_same(path: &Path, text: &str) -> Result<(), WorkspaceError> {
-    let refused = |source: io::Error| WorkspaceError::at(path, source);
-    let metadata = path.symlink_metadata().map_err(refused)?;
-    // The size is compared first: what is there may be anything, also larger than memory.
-    let same = metadata.is_file()
-        && metadata.len() == text.len() as u64
-        && std::fs::read(path).map_err(refused)? == text.as_bytes();
-    if !same {
-        return Err(WorkspaceError::at(path, WorkspaceErrorKind::SpecificationDiffers));
-    }
-    // Its name may have been left unsynced by a killed run.
-    path.parent().map_or(Ok(()), durable::sync_directory).map_err(|error| WorkspaceError::at(path, error))
+/// True if the file at `path` holds `text`. The size is compared first: what is there may be larger than memory.
+fn is_same(path: &Path, text: &str) -> bool {
+    let is_as_long =
+        path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == text.len() as u64);
+    is_as_long && std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
 }
 
 fn is_real_folder(path: &Path) -> bool {
@@ -383,14 +392,20 @@ fn is_real_folder(path: &Path) -> bool {
 
 /// Makes a folder inside the workspace; a symbolic link is refused, because it could lead outside.
 pub(in crate::workspace) fn create_real_folder(path: &Path) -> Result<(), WorkspaceError> {
-    let kind = match durable::create_directory(path) {
-        Ok(()) if is_real_folder(path) => return Ok(()),
-        Ok(()) | Err(DurableError { kind: DurableErrorKind::NotAFolder | DurableErrorKind::Exists, .. }) => {
-            WorkspaceErrorKind::NotAFolder
+    match durable::create_directory(path) {
+        Ok(()) if is_real_folder(path) => Ok(()),
+        Ok(()) => Err(WorkspaceError::at(path, WorkspaceErrorKind::NotAFolder)),
+        Err(error) => Err(folder_error(path, error)),
+    }
+}
+
+fn folder_error(path: &Path, error: DurableError) -> WorkspaceError {
+    match error.kind {
+        DurableErrorKind::NotAFolder | DurableErrorKind::Exists => {
+            WorkspaceError::at(path, WorkspaceErrorKind::NotAFolder)
         }
-        Err(error) => error.into(),
-    };
-    Err(WorkspaceError::at(path, kind))
+        _ => WorkspaceError::at(path, error),
+    }
 }
 
 #[cfg(test)]

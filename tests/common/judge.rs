@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::common::process::wait_bounded;
 use crate::common::{LIMIT, root};
 
-/// Runs tests/setup once in this process; it locks, so that several test programs may do so at once.
+/// Has all tools of the tests installed: runs tests/setup once in this process; it locks, so that several test programs may do so at once.
 ///
 /// Never skips: without the judges the test fails, and the message says what to install.
-fn set_up() {
+pub(crate) fn set_up() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let done = Command::new(root().join("tests/setup")).stdin(Stdio::null()).output().expect("tests/setup runs");

@@ -19,7 +19,7 @@ use crate::merge::report::{MergeReport, Notice};
 use crate::release::{Delivered, Method};
 use crate::specification::validate;
 use crate::status::{DaqStatus, Progress, Severity, SubState};
-use crate::store::{ReceiverRow, StoreError, StoreErrorKind};
+use crate::store::{Change, ReceiverRow, StoreError, StoreErrorKind};
 use crate::transfer::Collected;
 use crate::transfer::plan::CollectMode;
 
@@ -57,6 +57,13 @@ fn store_error(kind: StoreErrorKind) -> StoreError {
 
 fn merged() -> StepOutcome {
     StepOutcome::Merged(MergeReport { product: "/p".into(), bytes: 2880, digest: "d".to_owned(), hdus: 1, keywords: 0 })
+}
+
+/// A file that came into the DAQ's folder.
+fn copied() -> StepOutcome {
+    let fingerprint = Fingerprint { device: 1, inode: 2, bytes: 3, modified_ns: 4, changed_ns: 5 };
+    let path = "/w/daq/A/sources/0000-a".into();
+    StepOutcome::Collected(vec![Collected { ordinal: 0, path, fingerprint, bytes: 3, digest: None, referenced: false }])
 }
 
 fn released() -> StepOutcome {
@@ -144,7 +151,7 @@ impl Rig {
         let waiting = self.queue(id, &[&format!("insert {id}")]);
         self.inserted(id, &[&format!("collecting {id}")]);
         answered(waiting).unwrap();
-        for (at, outcome) in [(Step::Collect, StepOutcome::Collected(Vec::new())), (Step::Merge, merged())] {
+        for (at, outcome) in [(Step::Collect, copied()), (Step::Merge, merged())] {
             if at == step {
                 return;
             }
@@ -219,9 +226,31 @@ fn nothing_starts_and_nobody_is_answered_before_it_is_on_disk() {
     rig.inserted("A", &["collecting A"]);
     answered(first).unwrap();
     answered(second).unwrap();
-    rig.ended("A", Ok(StepOutcome::Collected(Vec::new())), &["save A"]);
+    rig.ended("A", Ok(copied()), &["save A"]);
     rig.pass(1, &[]);
     rig.saved("A", &["merging A"]);
+}
+
+/// Files that stay where they are need no commit of their own: a crash costs another look at them.
+#[test]
+fn what_was_collected_by_reference_is_saved_with_the_merge() {
+    let mut rig = Rig::new();
+    let mut request = request("A", 0, "digest");
+    let source = serde_json::json!({"type": "fitsFile", "sourceName": "a", "location": "/a.fits"});
+    let text = serde_json::json!({"id": "A", "sources": [source], "target": {"fileId": "F"}});
+    request.specification = Arc::new(validate::parse(&text.to_string()).unwrap());
+    let _queued = rig.ask(|answer| Input::Queue { request, answer }, &["insert A"]);
+    rig.inserted("A", &["collecting A"]);
+    let StepOutcome::Collected(mut files) = copied() else { unreachable!() };
+    files[0].referenced = true;
+    let tell = Input::Collected { id: "A".parse().unwrap(), ordinal: 0, collected: Ok(files[0].clone()) };
+    rig.check(tell, &[]);
+    rig.ended("A", Ok(StepOutcome::Collected(files)), &["merging A"]);
+    let outcome = Ok(merged());
+    let actions = rig.dispatcher.handle(Input::StepEnded { id: "A".parse().unwrap(), outcome }, rig.now);
+    let [Action::Save { changes, .. }] = &actions[..] else { panic!("{actions:?}") };
+    let [Change::PutStep { row, .. }, Change::SetStatus { .. }] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((row.kind.as_str(), row.state.as_str()), ("reference", "done"));
 }
 
 #[test]
@@ -287,7 +316,7 @@ fn a_daq_that_waits_for_the_disk_keeps_its_slot() {
     let _waiting = rig.queue("B", &["insert B"]);
     rig.bring("A", Step::Collect);
     rig.inserted("B", &[]);
-    rig.ended("A", Ok(StepOutcome::Collected(Vec::new())), &["save A"]);
+    rig.ended("A", Ok(copied()), &["save A"]);
     rig.pass(1, &[]);
     rig.saved("A", &["merging A"]);
 }
@@ -298,7 +327,7 @@ fn a_step_that_is_being_stopped_keeps_its_slot() {
     let mut rig = Rig::new();
     rig.bring("A", Step::Merge);
     rig.bring("B", Step::Collect);
-    rig.ended("B", Ok(StepOutcome::Collected(Vec::new())), &["save B"]);
+    rig.ended("B", Ok(copied()), &["save B"]);
     rig.saved("B", &[]);
     let _aborting = rig.abort("A", &["save A", "cancel A"]);
     rig.saved("A", &[]);
@@ -361,7 +390,7 @@ fn falling_back_ends() {
         assert_eq!(rig.status("A").sub_state, SubState::Collecting);
         rig.saved("A", &[]);
         rig.pass(pause, &["collecting A"]);
-        rig.ended("A", Ok(StepOutcome::Collected(Vec::new())), &["save A"]);
+        rig.ended("A", Ok(copied()), &["save A"]);
         rig.saved("A", &["merging A"]);
     }
     rig.ended("A", Err(changed()), &["save A"]);
@@ -394,7 +423,7 @@ fn a_source_that_changed_is_told_while_it_is_collected_again() {
         rig.ended("A", Err(changed()), &["save A"]);
         rig.saved("A", &[]);
         rig.pass(100, &["collecting A"]);
-        rig.ended("A", Ok(StepOutcome::Collected(Vec::new())), &["save A"]);
+        rig.ended("A", Ok(copied()), &["save A"]);
         assert_eq!(alerts(&mut rig), []);
         rig.saved("A", &["merging A"]);
     }
@@ -533,7 +562,7 @@ fn releasing() -> Rig {
     request.specification = Arc::new(validate::parse(&text.to_string()).unwrap());
     let _queued = rig.ask(|answer| Input::Queue { request, answer }, &["insert A"]);
     rig.inserted("A", &["collecting A"]);
-    rig.ended("A", Ok(StepOutcome::Collected(Vec::new())), &["save A"]);
+    rig.ended("A", Ok(copied()), &["save A"]);
     rig.saved("A", &["merging A"]);
     rig.ended("A", Ok(merged()), &["save A"]);
     rig.saved("A", &["releasing A"]);
@@ -634,7 +663,7 @@ fn a_failed_abort_stays_and_may_be_repeated() {
 fn a_state_that_can_never_be_saved_is_told() {
     let mut rig = Rig::new();
     rig.bring("A", Step::Collect);
-    rig.ended("A", Ok(StepOutcome::Collected(Vec::new())), &["save A"]);
+    rig.ended("A", Ok(copied()), &["save A"]);
     let refuse = || Err(store_error(StoreErrorKind::Closed));
     rig.check(Input::Saved { id: "A".parse().unwrap(), outcome: refuse() }, &[]);
     assert!(rig.status("A").error);

@@ -7,7 +7,7 @@ use crate::engine::recovery::recover;
 use crate::engine::state::{Run, Stage, Step};
 use crate::merge::fingerprint::Fingerprint;
 use crate::status::{Severity, SubState};
-use crate::store::{Change, NewDaq, StatusRow, StepRow, Store};
+use crate::store::{Change, NewDaq, ProductRow, StatusRow, StepRow, Store};
 use crate::workspace::Workspace;
 
 struct Fixture {
@@ -154,6 +154,24 @@ async fn a_merge_without_a_whole_journal_collects_again() {
     let stages: Vec<Stage> = fixture.recover().await.into_iter().map(|daq| daq.stage).collect();
     let collect = |run| Stage::At { step: Step::Collect, run };
     assert_eq!(stages, [collect(Run::Waiting { attempt: 0 }), collect(Run::Parked)]);
+}
+
+/// The product of a merge is synced, its name is not: a power cut after the commit may have taken it.
+#[tokio::test]
+async fn a_recorded_product_that_is_nowhere_is_merged_again() {
+    let fixture = Fixture::new().await;
+    let product = Some(ProductRow { bytes: 3, digest: "d".to_owned() });
+    for (id, parked) in [("gone", false), ("parked", true), ("partial", false), ("placed", false), ("files", false)] {
+        let row = StatusRow { product: product.clone(), ..status(SubState::Releasing, parked) };
+        let files = usize::from(id == "files");
+        fixture.put(id, &specification(id, files), row, Vec::new()).await;
+    }
+    std::fs::File::create(fixture.workspace.daq_folder("partial").unwrap().product_partial()).unwrap();
+    std::fs::File::create(fixture.workspace.product_path("F.placed").unwrap()).unwrap();
+    let found: Vec<(SubState, bool)> =
+        fixture.recover().await.into_iter().map(|daq| (daq.stage.sub_state(), daq.product.is_some())).collect();
+    let releasing = (SubState::Releasing, true);
+    assert_eq!(found, [(SubState::Merging, false), releasing, releasing, releasing, (SubState::Collecting, false)]);
 }
 
 /// After an upgrade with a stricter schema the DAQ was gone from the lists and its folder, with the files that were
