@@ -91,8 +91,9 @@ pub(crate) fn header(cards: &[String]) -> Vec<u8> {
     let mut text: String = cards.iter().map(|card| format!("{card:<80}")).collect();
     assert_eq!(text.len(), cards.len() * 80, "cards are of 80 characters");
     text.push_str(&format!("{:<80}", "END"));
-    let length = text.len().next_multiple_of(BLOCK as usize);
-    format!("{text:<length$}").into_bytes()
+    let mut bytes = text.into_bytes();
+    bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), b' ');
+    bytes
 }
 
 fn fixed(keyword: &str, value: impl std::fmt::Display) -> String {

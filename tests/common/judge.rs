@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::common::process::wait_bounded;
-use crate::common::{LIMIT, root};
+use crate::common::{LIMIT, Run, root};
 
 /// Has all tools of the tests installed: runs tests/setup once in this process; it locks, so that several test programs may do so at once.
 ///
@@ -27,11 +27,12 @@ pub(crate) fn set_up() {
     });
 }
 
+/// Runs a script of tests/judges with the judges' python.
 #[track_caller]
-fn judge(arguments: &[OsString]) -> String {
+pub(crate) fn python(script: &str, arguments: &[OsString]) -> Run {
     set_up();
     let child = Command::new(root().join(".venv/bin/python"))
-        .arg(root().join("tests/judges/judge.py"))
+        .arg(root().join("tests/judges").join(script))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -39,8 +40,14 @@ fn judge(arguments: &[OsString]) -> String {
         .spawn()
         .unwrap();
     let (code, out, err) = wait_bounded(child, LIMIT * 3);
-    assert_eq!(code, Some(0), "the judge finds fault: {out}{err}");
-    out
+    Run { code, out, err }
+}
+
+#[track_caller]
+fn judge(arguments: &[OsString]) -> String {
+    let run = python("judge.py", arguments);
+    assert_eq!(run.code, Some(0), "the judge finds fault: {}{}", run.out, run.err);
+    run.out
 }
 
 /// Has products judged; every one must be sound. Gives what the judge saw in each.

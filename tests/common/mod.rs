@@ -83,6 +83,11 @@ impl Scene {
         Scene { folder }
     }
 
+    /// Keeps the folder after the test, for a person to look at.
+    pub(crate) fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
