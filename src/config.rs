@@ -16,6 +16,7 @@ use crate::config::fault::{Faults, Origin};
 use crate::config::layer::{Layer, Placed};
 use crate::engine::schedule::Limits;
 use crate::engine::settings::{EngineSettings, RetryPolicy};
+use crate::merge::gzip::GzipLimits;
 
 pub mod fault;
 mod file;
@@ -114,6 +115,7 @@ impl Configuration {
             worker_program,
             worker_niceness: self.merge.niceness,
             checksum: self.merge.checksum,
+            gzip: GzipLimits { ratio: self.merge.gzip_ratio, expanded_bytes: self.merge.expanded_bytes },
             retry: RetryPolicy {
                 attempts: self.retry.attempts,
                 first_pause: pause(self.retry.first_pause_seconds),

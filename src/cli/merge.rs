@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::durable::new_file::Replace;
 use crate::merge::confine::{self, Confinement};
 use crate::merge::execute::ExecuteError;
+use crate::merge::gzip::GzipLimits;
 use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Remedy};
 use crate::merge::report::{MergeReport, Message, Notice, WorkerFault};
 use crate::merge::sealing::ChecksumMode;
@@ -57,6 +58,12 @@ pub(crate) struct MergeArguments {
     /// data need not be read for another reason
     #[arg(long, value_name = "MODE", default_value = "recompute", value_parser = checksum_mode)]
     checksum: ChecksumMode,
+    /// Bytes to which each byte of a gzip source may expand, in the mean, beyond 256 MiB
+    #[arg(long, value_name = "N", default_value_t = GzipLimits::DEFAULT.ratio)]
+    gzip_ratio: u64,
+    /// Bytes to which a gzip source may expand
+    #[arg(long, value_name = "N", default_value_t = GzipLimits::DEFAULT.expanded_bytes)]
+    expanded_bytes: u64,
     /// Where each input was collected: how the daemon starts its worker
     #[arg(long, value_name = "FILE", hide = true)]
     inputs: Option<PathBuf>,
@@ -134,7 +141,10 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
         restrict(arguments, &places, &output)?;
     }
     let date = clock::product_date().map_err(|error| CliError::of(Exit::Usage, &error))?;
-    let mut prepared = job::prepare(&specification, &places, date)?;
+    let limits = GzipLimits { ratio: arguments.gzip_ratio, expanded_bytes: arguments.expanded_bytes };
+    let prepare = || job::prepare(&specification, &places, date, limits);
+    let is_heard = arguments.json && !arguments.dry_run;
+    let mut prepared = if is_heard { JsonControl::default().beating(prepare) } else { prepare() }?;
     prepared.checksum = arguments.checksum;
     if arguments.in_place && prepared.is_compressed(0) {
         let message =
@@ -263,13 +273,7 @@ fn merge_for_person(prepared: &PreparedMerge, output: &Path, replace: Replace) -
 
 fn merge_for_program(prepared: &PreparedMerge, output: &Path, replace: Replace) -> Result<(), Failure> {
     let lines = JsonControl::default();
-    let (report, notices) = std::thread::scope(|scope| {
-        let (end, ended) = mpsc::channel();
-        scope.spawn(|| lines.beat(ended));
-        let outcome = job::perform(prepared, output, replace, &lines);
-        drop(end);
-        outcome
-    })?;
+    let (report, notices) = lines.beating(|| job::perform(prepared, output, replace, &lines))?;
     log_for_people(&report, &notices);
     for notice in notices {
         output::print_json(&Message::Alert(notice))?;
@@ -299,6 +303,17 @@ struct JsonControl {
 }
 
 impl JsonControl {
+    /// Does `work`, during which the last progress is repeated.
+    fn beating<T>(&self, work: impl FnOnce() -> T) -> T {
+        std::thread::scope(|scope| {
+            let (end, ended) = mpsc::channel();
+            scope.spawn(|| self.beat(ended));
+            let outcome = work();
+            drop(end);
+            outcome
+        })
+    }
+
     /// Repeats the last progress until the sender goes: a long fsync is no hang, and whoever listens must hear that.
     fn beat(&self, ended: mpsc::Receiver<()>) {
         while ended.recv_timeout(HEARTBEAT) == Err(mpsc::RecvTimeoutError::Timeout) {

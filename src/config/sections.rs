@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::config::fault::Origin;
 use crate::config::setting::{Key, Kind, Setting};
+use crate::merge::gzip::GzipLimits;
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
@@ -132,6 +133,12 @@ settings! {
         /// "recompute" reads and sums every data unit; "trust" takes a DATASUM that a file records as it is wherever its
         /// data need not be read for another reason, such as those of a target that is grown in place.
         checksum: ChecksumMode = ChecksumMode::Recompute, Kind::Choice(&["recompute", "trust"]);
+        /// Bytes to which each byte of a gzip-compressed source may expand, in the mean; content of up to 256 MiB may
+        /// have any ratio. Pixels of a detector have 1.5 to 4, masks some tens; what has more is rather made to fill
+        /// a disk.
+        gzip_ratio: u64 = GzipLimits::DEFAULT.ratio, Kind::Integer(1, 10_000);
+        /// Bytes to which a gzip-compressed source may expand: by default 64 GiB, some minutes of work, twice.
+        expanded_bytes: u64 = GzipLimits::DEFAULT.expanded_bytes, Kind::Integer(1_048_576, i64::MAX);
     }
 
     /// Where finished products go.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::schedule::Limits;
+use crate::merge::gzip::GzipLimits;
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
@@ -25,6 +26,8 @@ pub struct EngineSettings {
     pub worker_niceness: i32,
     /// Whether workers believe a recorded DATASUM.
     pub checksum: ChecksumMode,
+    /// What compressed sources may expand to.
+    pub gzip: GzipLimits,
     /// How failures that may pass are tried again.
     pub retry: RetryPolicy,
     /// How many DAQs may be unfinished at once; more are refused with `Busy`.

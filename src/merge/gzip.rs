@@ -27,19 +27,14 @@ pub struct GzipLimits {
 }
 
 impl GzipLimits {
+    /// A ratio of 100 (pixels of a detector have 1.5 to 4, masks some tens), 64 GiB (some minutes of work).
+    pub const DEFAULT: Self = Self { ratio: 100, expanded_bytes: 64 * 1024 * 1024 * 1024 };
     /// A blank frame compresses to a thousandth (the most that DEFLATE can do) and harms nobody.
     pub const UNSUSPICIOUS_BYTES: u64 = 256 * 1024 * 1024;
 
     /// Most bytes that a file of `compressed_bytes` may expand to.
     fn expanded_bytes_of(&self, compressed_bytes: u64) -> u64 {
         compressed_bytes.saturating_mul(self.ratio).max(Self::UNSUSPICIOUS_BYTES).min(self.expanded_bytes)
-    }
-}
-
-impl Default for GzipLimits {
-    /// A ratio of 100 (pixels of a detector have 1.5 to 4, masks some tens), 64 GiB.
-    fn default() -> Self {
-        Self { ratio: 100, expanded_bytes: 64 * 1024 * 1024 * 1024 }
     }
 }
 
@@ -77,14 +72,14 @@ pub enum GzipError {
     #[error("it is compressed twice: expand it once (gunzip)")]
     Nested,
     /// The content is larger than allowed.
-    #[error("it expands to more than {limit} bytes: raise merge.expanded_bytes if that is right")]
+    #[error("it expands to more than {limit} bytes: raise merge.expanded_bytes (--expanded-bytes) if that is right")]
     TooLarge {
         /// [`GzipLimits::expanded_bytes`].
         limit: u64,
     },
     /// The content is so much larger than the file that it looks like an attack.
     #[error(
-        "its {compressed_bytes} bytes expand to more than {ratio} times as many: raise merge.gzip_ratio if that is right"
+        "its {compressed_bytes} bytes expand to more than {ratio} times as many: raise merge.gzip_ratio (--gzip-ratio) if that is right"
     )]
     Bomb {
         /// Size of the file.

@@ -25,6 +25,8 @@ pub struct InputDescription {
     pub extensions: Vec<ExtensionDescription>,
     /// What follows the last whole HDU.
     pub tail: FileTail,
+    /// Zeros that follow the gzip data of a compressed file.
+    pub gzip_padding: u64,
 }
 
 /// Places in an extension that a merge copies or edits.
@@ -106,7 +108,7 @@ pub fn describe<R: ReadAt + ?Sized>(
     let tail = scanner.tail();
     let primary = primary.ok_or(ScanError { hdu: 0, offset: 0, kind: ScanErrorKind::NotFits })?;
     let primary_sums = SumCards::of(&primary.header);
-    Ok(InputDescription { label: label.to_owned(), path, primary, primary_sums, extensions, tail })
+    Ok(InputDescription { label: label.to_owned(), path, primary, primary_sums, extensions, tail, gzip_padding: 0 })
 }
 
 /// Refuses a header with illegal bytes or names: no reader could trust the product that has it.

@@ -243,7 +243,8 @@ pub fn local_path(location: &Location, root: &Path, local_hosts: &[String]) -> O
 
 /// Opens and describes the inputs and plans the merge; writes nothing.
 ///
-/// `date` goes into DATE.
+/// `date` goes into DATE; compressed inputs expand to no more than `limits`. Cost: the headers of plain inputs; a
+/// compressed one is expanded once, and so proved good.
 ///
 /// # Errors
 ///
@@ -253,6 +254,7 @@ pub fn prepare(
     specification: &Specification,
     places: &[InputPlace],
     date: Timestamp,
+    limits: GzipLimits,
 ) -> Result<PreparedMerge, JobError> {
     let expected = specification.file_sources().count();
     if places.len() != expected {
@@ -261,7 +263,7 @@ pub fn prepare(
     let mut inputs = Vec::with_capacity(places.len());
     let mut descriptions = Vec::with_capacity(places.len());
     for (file, place) in specification.file_sources().zip(places) {
-        let input = open(&file.source.source_name, place)?;
+        let input = open(&file.source.source_name, place, limits)?;
         descriptions.push(describe(&input)?);
         if let (Some(wanted), None) = (&file.source.digest, &place.fingerprint) {
             check_digest(&input, wanted)?;
@@ -272,7 +274,7 @@ pub fn prepare(
     Ok(PreparedMerge { plan, checksum: ChecksumMode::default(), inputs })
 }
 
-fn open(label: &str, place: &InputPlace) -> Result<OpenInput, JobError> {
+fn open(label: &str, place: &InputPlace, limits: GzipLimits) -> Result<OpenInput, JobError> {
     let (label, path) = (label.to_owned(), place.path.clone());
     let file = match open_regular(&path) {
         Ok(Some(file)) => file,
@@ -285,7 +287,7 @@ fn open(label: &str, place: &InputPlace) -> Result<OpenInput, JobError> {
     };
     match &place.fingerprint {
         Some(collected) if *collected != fingerprint => Err(JobError::ChangedSinceCollected { label, path }),
-        _ => match Content::of(&file, GzipLimits::default()) {
+        _ => match Content::of(&file, limits) {
             Ok(content) => Ok(OpenInput { label, path, file, content, fingerprint }),
             Err(source) => Err(JobError::Open { label, path, source }),
         },
@@ -318,14 +320,27 @@ fn check_digest(input: &OpenInput, wanted: &SourceDigest) -> Result<(), JobError
 
 fn describe(input: &OpenInput) -> Result<InputDescription, JobError> {
     let reader = FileReader::new(input.bytes());
+    let mut description = input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default())
+        .map_err(|error| not_whole(input, error))?;
+    if let Content::Gzip(content) = &input.content {
+        description.gzip_padding = content.padding().map_err(|error| unreadable(input, error))?;
+    }
+    Ok(description)
+}
+
+fn not_whole(input: &OpenInput, error: ScanError) -> JobError {
+    match error.kind {
+        ScanErrorKind::Io(source) => unreadable(input, source),
+        _ => JobError::Scan { label: input.label.clone(), path: input.path.clone(), source: Box::new(error) },
+    }
+}
+
+fn unreadable(input: &OpenInput, source: io::Error) -> JobError {
     let (label, path) = (input.label.clone(), input.path.clone());
-    input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default()).map_err(|source| match source {
-        ScanError { kind: ScanErrorKind::Io(source), .. } => match source.downcast::<GzipError>() {
-            Ok(source) => JobError::Compressed { label, path, source },
-            Err(source) => JobError::Open { label, path, source },
-        },
-        source => JobError::Scan { label, path, source: Box::new(source) },
-    })
+    match source.downcast::<GzipError>() {
+        Ok(source) => JobError::Compressed { label, path, source },
+        Err(source) => JobError::Open { label, path, source },
+    }
 }
 
 /// Performs a prepared merge and publishes the product under `output`, whole and synced, or not at all.

@@ -399,6 +399,9 @@ impl<'a> Builder<'a> {
     fn notice_tail(&mut self, description: &InputDescription) {
         let tail = &description.tail;
         let what = match (tail.missing_padding, tail.trailing_bytes) {
+            (0, 0) if description.gzip_padding > 0 => {
+                format!("has {} zeros after its gzip data; they are passed over", description.gzip_padding)
+            }
             (0, 0) => return,
             (0, trailing) => format!("has {trailing} bytes after its last HDU; they are not merged"),
             (missing, _) => format!("lacks {missing} bytes of padding after its last HDU; they are added"),

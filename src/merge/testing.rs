@@ -11,6 +11,7 @@ use crate::fits::checksum::Sum32;
 use crate::fits::hdu::{Hdu, ScanLimits, scan};
 use crate::fits::header::Header;
 use crate::fits::{BLOCK_BYTES, CARDS_PER_BLOCK};
+use crate::merge::gzip::GzipLimits;
 use crate::merge::input::{self, InputDescription};
 use crate::merge::job::{InputPlace, PreparedMerge, prepare};
 use crate::merge::plan::{MergePlan, PlanError, plan};
@@ -262,7 +263,7 @@ impl TestMerge {
 
     /// Writes the files into `folder` and prepares the merge there.
     pub(crate) fn prepare(&self, folder: &std::path::Path) -> PreparedMerge {
-        prepare(&self.specification, &self.write(folder), date())
+        prepare(&self.specification, &self.write(folder), date(), GzipLimits::DEFAULT)
             .unwrap_or_else(|error| panic!("{}", crate::status::with_causes(&error)))
     }
 

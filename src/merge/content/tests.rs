@@ -21,7 +21,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 fn content_of(bytes: &[u8]) -> Content {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
-    Content::of(&file, GzipLimits::default()).unwrap()
+    Content::of(&file, GzipLimits::DEFAULT).unwrap()
 }
 
 #[track_caller]
@@ -39,7 +39,7 @@ fn only_the_first_bytes_tell() {
     }
     assert!(matches!(content_of(&gzip(b"")), Content::Gzip(_)));
     let folder = File::open("/").unwrap();
-    assert!(Content::of(&folder, GzipLimits::default()).is_err());
+    assert!(Content::of(&folder, GzipLimits::DEFAULT).is_err());
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn expand(compressed: &[u8], limits: GzipLimits) -> Result<(Vec<u8>, u64), GzipE
 
 #[track_caller]
 fn check(compressed: &[u8], content: &[u8], padding: u64) {
-    let (found, zeros) = expand(compressed, GzipLimits::default()).unwrap();
+    let (found, zeros) = expand(compressed, GzipLimits::DEFAULT).unwrap();
     assert!(found == content, "the content is another one");
     assert_eq!(zeros, padding);
 }
@@ -67,7 +67,7 @@ fn every_optional_field_of_a_header_is_passed_over() {
 fn what_is_no_whole_gzip_data_is_named() {
     let good = gzip(&pixels(1000));
     let end = good.len();
-    let limits = GzipLimits::default();
+    let limits = GzipLimits::DEFAULT;
     let with = |place: usize, byte: u8| {
         let mut bytes = good.clone();
         bytes[place] ^= byte;
@@ -89,7 +89,7 @@ fn a_cut_is_found_wherever_it_is() {
     let good = [gzip(&pixels(500)), gzip(&pixels(700))].concat();
     let first = gzip(&pixels(500)).len();
     for length in (0..good.len()).filter(|length| *length != first) {
-        let error = expand(&good[..length], GzipLimits::default()).expect_err("cut");
+        let error = expand(&good[..length], GzipLimits::DEFAULT).expect_err("cut");
         let member = if length < first { 1 } else { 2 };
         assert!(matches!(error, GzipError::Truncated { member: found, .. } if found == member), "{length}: {error:?}");
     }
@@ -102,7 +102,7 @@ fn a_flipped_bit_is_found_or_harmless() {
     for place in 0..good.len() * 8 {
         let mut bytes = good.clone();
         bytes[place / 8] ^= 1 << (place % 8);
-        match expand(&bytes, GzipLimits::default()) {
+        match expand(&bytes, GzipLimits::DEFAULT) {
             // "Is text", time, extra flags and operating system of the header are nobody's data.
             Ok((found, 0)) => assert!(found == content && (place == 24 || (32..80).contains(&place)), "bit {place}"),
             Ok((_, padding)) => panic!("bit {place}: {padding} bytes of padding"),
@@ -115,7 +115,7 @@ fn a_flipped_bit_is_found_or_harmless() {
 fn content_beyond_the_limits_is_refused_soon() {
     let zeros = gzip(&vec![0; 3_000_000]);
     check(&zeros, &vec![0; 3_000_000], 0);
-    let limits = GzipLimits { expanded_bytes: 2_999_999, ..GzipLimits::default() };
+    let limits = GzipLimits { expanded_bytes: 2_999_999, ..GzipLimits::DEFAULT };
     check_refused(&zeros, limits, "expands to more than 2999999 bytes: raise merge.expanded_bytes");
     // 300 MiB of zeros: beyond what may have any ratio.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -124,11 +124,11 @@ fn content_beyond_the_limits_is_refused_soon() {
         encoder.write_all(&piece).unwrap();
     }
     let bomb = encoder.finish().unwrap();
-    let mut stream = GzipStream::new(bomb.as_slice(), GzipLimits::default()).unwrap();
+    let mut stream = GzipStream::new(bomb.as_slice(), GzipLimits::DEFAULT).unwrap();
     let error = stream.skip_to(u64::MAX).expect_err("refused");
     assert!(error.to_string().contains("more than 100 times as many: raise merge.gzip_ratio"), "{error}");
     assert!(stream.position() <= GzipLimits::UNSUSPICIOUS_BYTES + 64 * 1024);
-    let mut allowed = GzipStream::new(bomb.as_slice(), GzipLimits { ratio: 2000, ..GzipLimits::default() }).unwrap();
+    let mut allowed = GzipStream::new(bomb.as_slice(), GzipLimits { ratio: 2000, ..GzipLimits::DEFAULT }).unwrap();
     allowed.skip_to(u64::MAX).unwrap();
     assert_eq!(allowed.position(), 300 * 1024 * 1024);
 }

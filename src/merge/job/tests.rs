@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::control::Unwatched;
 use crate::durable::new_file::Replace;
 use crate::merge::fingerprint::Fingerprint;
+use crate::merge::gzip::GzipLimits;
 use crate::merge::job::{InputPlace, JobError, Remedy, locate, perform, prepare};
 use crate::merge::testing::{TestHdu, TestMerge, date, file, source, source_with, specification};
 use crate::status::with_causes;
@@ -21,7 +22,8 @@ fn refusal(make: impl Fn(&Path)) -> JobError {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fits");
     make(&path);
-    prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date()).expect_err("refused")
+    prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT)
+        .expect_err("refused")
 }
 
 #[test]
@@ -46,9 +48,9 @@ fn a_source_must_be_what_was_collected() {
     let mut places = merge().write(folder.path());
     let fingerprint = Fingerprint::of(&std::fs::File::open(&places[0].path).unwrap()).unwrap();
     places[0].fingerprint = Some(fingerprint.clone());
-    prepare(&merge().specification, &places, date()).unwrap();
+    prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT).unwrap();
     places[0].fingerprint = Some(Fingerprint { changed_ns: fingerprint.changed_ns + 1, ..fingerprint });
-    let error = prepare(&merge().specification, &places, date()).expect_err("changed");
+    let error = prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT).expect_err("changed");
     assert!(matches!(error, JobError::ChangedSinceCollected { .. }) && error.remedy() == Remedy::RetryLater);
 }
 
@@ -58,7 +60,7 @@ fn the_list_of_inputs_must_be_the_specifications() {
     let folder = tempfile::tempdir().unwrap();
     let place = merge().write(folder.path()).remove(0);
     for places in [vec![], vec![place.clone(), place.clone()]] {
-        let error = prepare(&merge().specification, &places, date()).expect_err("wrong number");
+        let error = prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT).expect_err("wrong number");
         assert!(matches!(error, JobError::WrongInputs { expected: 1, .. }), "{error:?}");
     }
 }
@@ -121,7 +123,9 @@ fn an_empty_file_system_is_known_before_the_first_byte() {
         // This file system has no files of that size.
         return;
     }
-    let prepared = prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date()).unwrap();
+    let prepared =
+        prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT)
+            .unwrap();
     let outcome = perform(&prepared, &folder.path().join("out.fits"), Replace::Never, &Unwatched);
     assert!(matches!(outcome, Err(JobError::NoSpace { .. } | JobError::Create { .. })), "{outcome:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

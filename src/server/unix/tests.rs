@@ -46,6 +46,7 @@ pub(crate) async fn daemon(connections_max: usize) -> Daemon {
         worker_program: "/bin/false".into(),
         worker_niceness: 0,
         checksum: crate::merge::sealing::ChecksumMode::Recompute,
+        gzip: crate::merge::gzip::GzipLimits::DEFAULT,
         retry: RetryPolicy { attempts: 1, first_pause: Duration::ZERO, longest_pause: Duration::ZERO },
         queue_length: 100,
     };
