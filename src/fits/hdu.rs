@@ -170,16 +170,22 @@ pub enum ScanErrorKind {
     #[error(transparent)]
     Structure(StructureFault),
     /// A card has illegal bytes or an illegal name.
-    #[error("card {number} '{}': {}", fault.card_text, fault.kind)]
+    #[error("card {number} '{}': {}{}", fault.card_text, fault.kind, and_more(*more))]
     Card {
         /// 1-based number of the card in its header.
         number: usize,
         /// The card and its fault.
         fault: Box<CardFault>,
+        /// How many further cards of the header are as bad.
+        more: usize,
     },
     /// The source cannot be read.
     #[error("the file cannot be read: {0}")]
     Io(io::Error),
+}
+
+fn and_more(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" (and so {count} more cards of this header)") }
 }
 
 impl From<HeaderError> for ScanErrorKind {

@@ -11,6 +11,7 @@ use crate::fits::{BLOCK_BYTES, CARD_BYTES, CARDS_PER_BLOCK};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Header {
     cards: Vec<Card>,
+    has_text_behind_end: bool,
 }
 
 impl Header {
@@ -21,12 +22,17 @@ impl Header {
 
     /// Takes the cards as they are. END must not be among them.
     pub fn from_cards(cards: Vec<Card>) -> Self {
-        Self { cards }
+        Self { cards, has_text_behind_end: false }
     }
 
     /// The cards before END, in order.
     pub fn cards(&self) -> &[Card] {
         &self.cards
+    }
+
+    /// Whether the block that was read has something else than spaces behind END (against Standard 3.3.1).
+    pub fn has_text_behind_end(&self) -> bool {
+        self.has_text_behind_end
     }
 
     /// Adds a card at the end.
@@ -204,15 +210,16 @@ pub struct HeaderReader {
     limit_cards: usize,
     cards: Vec<Card>,
     has_end: bool,
+    has_text_behind_end: bool,
 }
 
 impl HeaderReader {
     /// A reader that refuses headers of more than `limit_cards` cards (END not counted).
     pub fn new(limit_cards: usize) -> Self {
-        Self { limit_cards, cards: Vec::new(), has_end: false }
+        Self { limit_cards, cards: Vec::new(), has_end: false, has_text_behind_end: false }
     }
 
-    /// Takes the next block and returns whether END has been seen. What stands behind END is ignored.
+    /// Takes the next block and returns whether END has been seen. What stands behind END is not kept.
     ///
     /// # Errors
     ///
@@ -221,9 +228,13 @@ impl HeaderReader {
         let (cards, _) = block.as_chunks::<CARD_BYTES>();
         for bytes in cards {
             let card = Card::from_bytes(*bytes);
-            if self.has_end || card.is_end() {
+            if self.has_end {
+                self.has_text_behind_end |= !card.is_blank();
+                continue;
+            }
+            if card.is_end() {
                 self.has_end = true;
-                break;
+                continue;
             }
             if self.cards.len() >= self.limit_cards {
                 return Err(HeaderError::TooLong { limit: self.limit_cards });
@@ -240,7 +251,7 @@ impl HeaderReader {
     /// [`HeaderError::NoEnd`] where END has not been seen.
     pub fn finish(self) -> Result<Header, HeaderError> {
         if self.has_end {
-            Ok(Header::from_cards(self.cards))
+            Ok(Header { cards: self.cards, has_text_behind_end: self.has_text_behind_end })
         } else {
             Err(HeaderError::NoEnd { cards: self.cards.len() })
         }

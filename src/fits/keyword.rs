@@ -191,20 +191,24 @@ const STRUCTURAL: [&str; 11] =
     ["SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS", "TFIELDS", "TFORM", "END", "CONTINUE"];
 const STRUCTURAL_INDEXED: [&str; 3] = ["NAXIS", "TFORM", "TBCOL"];
 
-const CORE: [&str; 19] = [
-    "BSCALE", "BZERO", "BUNIT", "BLANK", "DATAMIN", "DATAMAX", "EXTEND", "INHERIT", "EXTNAME", "EXTVER", "EXTLEVEL",
-    "CHECKSUM", "DATASUM", "DATE", "ORIGFILE", "ARCFILE", "ZHECKSUM", "ZDATASUM", "THEAP",
+const CORE: [&str; 20] = [
+    "BSCALE", "BZERO", "BUNIT", "BLANK", "DATAMIN", "DATAMAX", "EXTEND", "BLOCKED", "INHERIT", "EXTNAME", "EXTVER",
+    "EXTLEVEL", "CHECKSUM", "DATASUM", "DATE", "ORIGFILE", "ARCFILE", "ZHECKSUM", "ZDATASUM", "THEAP",
 ];
 /// Columns of a table and parameters of random groups.
-const CORE_INDEXED: [&str; 11] =
-    ["TTYPE", "TUNIT", "TNULL", "TSCAL", "TZERO", "TDISP", "TDIM", "PTYPE", "PSCAL", "PZERO", "CROTA"];
+const CORE_INDEXED: [&str; 15] = [
+    "TTYPE", "TUNIT", "TNULL", "TSCAL", "TZERO", "TDISP", "TDIM", "TLMIN", "TLMAX", "TDMIN", "TDMAX", "PTYPE", "PSCAL",
+    "PZERO", "CROTA",
+];
 /// World coordinates of the whole image, each also with the letter of an alternate description.
 const WCS: [&str; 13] = [
     "WCSAXES", "WCSNAME", "LONPOLE", "LATPOLE", "SPECSYS", "SSYSOBS", "SSYSSRC", "VELOSYS", "VELANGL", "ZSOURCE",
     "RESTFRQ", "RESTWAV", "RESTFREQ",
 ];
-const WCS_AXIS: [&str; 8] = ["CTYPE", "CRPIX", "CRVAL", "CDELT", "CUNIT", "CNAME", "CRDER", "CSYER"];
+const WCS_AXIS: [&str; 10] = ["CTYPE", "CRPIX", "CRVAL", "CDELT", "CUNIT", "CNAME", "CRDER", "CSYER", "CZPHS", "CPERI"];
 const WCS_PAIR: [&str; 4] = ["PC", "CD", "PV", "PS"];
+/// Polynomials of the SIP convention, which go with the coordinates that CTYPEn ending in `-SIP` describes.
+const SIP: [&str; 4] = ["A_", "B_", "AP_", "BP_"];
 
 /// CONTINUE is here because its meaning is its neighbour's: one that stands alone must never be copied behind another.
 fn is_structural(name: &str) -> bool {
@@ -222,6 +226,9 @@ fn is_core(name: &str) -> bool {
     }
     WCS.iter().any(|stem| matches!(name.strip_prefix(stem), Some(rest) if rest.is_empty() || is_letter(rest)))
         || WCS_AXIS.iter().any(|stem| name.strip_prefix(stem).is_some_and(|rest| is_index(without_letter(rest))))
+        || SIP
+            .iter()
+            .any(|stem| name.strip_prefix(stem).is_some_and(|rest| matches!(rest, "ORDER" | "DMAX") || is_power(rest)))
         || WCS_PAIR.iter().any(|stem| name.strip_prefix(stem).is_some_and(|rest| is_pair(without_letter(rest))))
 }
 
@@ -240,6 +247,12 @@ fn is_index(text: &str) -> bool {
 /// `i_j` or `i_m`; m counts from 0 (Standard table 22).
 fn is_pair(text: &str) -> bool {
     text.split_once('_').is_some_and(|(axis, other)| is_index(axis) && (other == "0" || is_index(other)))
+}
+
+/// `p_q`, both counted from 0.
+fn is_power(text: &str) -> bool {
+    text.split_once('_')
+        .is_some_and(|(first, second)| [first, second].iter().all(|power| *power == "0" || is_index(power)))
 }
 
 #[cfg(test)]

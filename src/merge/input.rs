@@ -54,6 +54,8 @@ pub struct ExtensionDescription {
     pub sums: SumCards,
     /// The first card that is not legal FITS, as text; it is copied as it is.
     pub illegal_card: Option<String>,
+    /// Whether something else than spaces stands behind END; it is not copied.
+    pub has_text_behind_end: bool,
     /// Byte offset of the data unit in the file.
     pub data_offset: u64,
     /// Bytes of the data unit without padding.
@@ -113,9 +115,10 @@ pub fn describe<R: ReadAt + ?Sized>(
 
 /// Refuses a header with illegal bytes or names: no reader could trust the product that has it.
 fn check_cards(hdu: &Hdu) -> Result<(), ScanError> {
-    let found = hdu.header.cards().iter().enumerate().find_map(|(index, card)| Some((index, card.grave_fault()?)));
-    let Some((index, fault)) = found else { return Ok(()) };
-    let kind = ScanErrorKind::Card { number: index + 1, fault: Box::new(fault) };
+    let cards = hdu.header.cards().iter().enumerate();
+    let mut found = cards.filter_map(|(index, card)| Some((index, card.grave_fault()?)));
+    let Some((index, fault)) = found.next() else { return Ok(()) };
+    let kind = ScanErrorKind::Card { number: index + 1, fault: Box::new(fault), more: found.count() };
     Err(ScanError { hdu: hdu.index, offset: hdu.header_offset, kind })
 }
 
@@ -133,6 +136,7 @@ fn describe_extension(hdu: &Hdu) -> ExtensionDescription {
         extver_card: card_index(cards, b"EXTVER  "),
         sums: SumCards::of(&hdu.header),
         illegal_card: hdu.header.faults().first().map(|(index, fault)| format!("card {}: {fault}", index + 1)),
+        has_text_behind_end: hdu.header.has_text_behind_end(),
         data_offset: hdu.data_offset,
         data_bytes: hdu.structure.data_bytes,
     }

@@ -341,7 +341,9 @@ impl<'a> Builder<'a> {
         if primary.structure.data_bytes == 0 {
             return Ok(());
         }
-        let is_image = primary.structure.kind == HduKind::Primary;
+        // An IMAGE extension has no groups and no parameters (FITS Standard 7.1.1).
+        let (kind, pcount, gcount) = (&primary.structure.kind, primary.structure.pcount, primary.structure.gcount);
+        let is_image = (kind, pcount, gcount) == (&HduKind::Primary, 0, 1);
         match source.primary_data {
             PrimaryData::Ignore => Ok(()),
             PrimaryData::AsExtension if is_image => {
@@ -385,11 +387,11 @@ impl<'a> Builder<'a> {
         self.notices.push(Notice { id, severity: Severity::Warning, description });
     }
 
-    fn notice_illegal_extension(&mut self, input: usize, hdu: usize, card: &str) {
+    fn notice_illegal_extension(&mut self, input: usize, hdu: usize, fault: &str) {
         let description = &self.inputs[input];
         let id = self.unique_notice_id("IllegalCards", &format!("{}:{hdu}", description.label));
         let description = format!(
-            "HDU {hdu} of {} (source '{}') is not legal FITS and is copied as it is, {card}: mend the source",
+            "HDU {hdu} of {} (source '{}') {fault}: mend the source",
             description.path.display(),
             description.label
         );
@@ -439,7 +441,12 @@ impl<'a> Builder<'a> {
             self.name_extension(input, extension, &name, &mut cards);
         }
         if let Some(card) = &extension.illegal_card {
-            self.notice_illegal_extension(input, extension.index, card);
+            let fault = format!("is not legal FITS and is copied as it is, {card}");
+            self.notice_illegal_extension(input, extension.index, &fault);
+        }
+        if extension.has_text_behind_end {
+            let fault = "has text behind END, which is left out: spaces stand there in the product";
+            self.notice_illegal_extension(input, extension.index, fault);
         }
         let (header_bytes, edits) = cards.finish();
         let tail = if is_last { self.inputs[input].tail.missing_padding } else { 0 };

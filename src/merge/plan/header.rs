@@ -1,5 +1,7 @@
 //! Makes headers: which cards are kept, written anew, or left free.
 
+use std::collections::HashSet;
+
 use crate::fits::card::{Card, Record};
 use crate::fits::fault::CardFault;
 use crate::fits::hdu::Hdu;
@@ -9,13 +11,18 @@ use crate::fits::value::Value;
 use crate::fits::{CARD_BYTES, CARDS_PER_BLOCK};
 use crate::specification::keyword_rules;
 
-/// Structural and core cards of an in-place target, verbatim; EXTEND is T behind the axes.
+/// Structural and core cards of an in-place target, verbatim; EXTEND is T behind the axes. Of a keyword that stands
+/// there twice the first card is kept, which is the one that readers see.
 pub(in crate::merge::plan) fn structure_in_place(own: &Header) -> Header {
     let mut structural = Header::new();
     let mut core = Vec::new();
+    let mut seen = HashSet::new();
     for record in own.records() {
         let is_extend = record.keyword == Keyword::value("EXTEND");
         if record.keyword.kind == KeywordKind::Commentary || keyword_rules::is_reserved(&record.keyword) || is_extend {
+            continue;
+        }
+        if record.keyword.class() != KeywordClass::User && !seen.insert(record.keyword.clone()) {
             continue;
         }
         match record.keyword.class() {

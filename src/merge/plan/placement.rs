@@ -42,6 +42,9 @@ impl CardPlacement<'_> {
             self.edits.push((end, Card::END));
         }
         let blocks = (end + 1).div_ceil(CARDS_PER_BLOCK);
+        if self.extension.has_text_behind_end {
+            self.edits.extend((end + 1..blocks * CARDS_PER_BLOCK).map(|index| (index, Card::BLANK)));
+        }
         ((blocks * BLOCK_BYTES) as u64, self.edits)
     }
 }
@@ -49,6 +52,7 @@ impl CardPlacement<'_> {
 /// Which (EXTNAME, EXTVER) pairs the product has.
 #[derive(Debug, Default)]
 pub(in crate::merge::plan) struct ExtensionNameBook {
+    /// By name in capitals: CFITSIO and astropy find an extension by its name in either case.
     versions: HashMap<String, BTreeSet<i128>>,
     told: HashSet<(String, i128)>,
 }
@@ -56,17 +60,17 @@ pub(in crate::merge::plan) struct ExtensionNameBook {
 impl ExtensionNameBook {
     /// Notes the pair; false if it was there.
     pub(in crate::merge::plan) fn insert(&mut self, name: &str, version: i128) -> bool {
-        self.versions.entry(name.to_owned()).or_default().insert(version)
+        self.versions.entry(name.to_ascii_uppercase()).or_default().insert(version)
     }
 
     /// True the first time that a collision of the pair is to be told.
     pub(in crate::merge::plan) fn tell(&mut self, name: &str, version: i128) -> bool {
-        self.told.insert((name.to_owned(), version))
+        self.told.insert((name.to_ascii_uppercase(), version))
     }
 
     /// Takes the version above the highest one of `name`.
     pub(in crate::merge::plan) fn next_version(&mut self, name: &str) -> i128 {
-        let versions = self.versions.entry(name.to_owned()).or_default();
+        let versions = self.versions.entry(name.to_ascii_uppercase()).or_default();
         let next = versions.last().map_or(1, |highest| highest.saturating_add(1));
         versions.insert(next);
         next

@@ -1,5 +1,6 @@
 //! Plans of files in memory; where bytes matter, the product that they give.
 
+mod irregular;
 mod random;
 
 use serde_json::{Value as Json, json};

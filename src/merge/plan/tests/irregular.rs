@@ -1,0 +1,81 @@
+//! Files that are legal in an unusual way, or not quite legal: each test tells what once went wrong.
+
+use serde_json::json;
+
+use crate::fits::CARD_BYTES;
+use crate::merge::plan::tests::{ids, in_place};
+use crate::merge::testing::{TestHdu, TestMerge, file, source, source_with};
+
+#[test]
+fn text_behind_end_is_not_copied_into_the_product() {
+    // Some writers leave the rest of their buffer behind END. The header was copied with it, and the product was as
+    // illegal as its source (Standard 3.3.1: only spaces follow END), without a word.
+    for room in [0, 1, 2, 3, 20] {
+        let image = TestHdu::image("A", 10).with_room(room);
+        let mut bytes = file(&[TestHdu::primary(), image.clone()]);
+        let end = 2880 + image.header().cards().len() * CARD_BYTES;
+        let block_end = (end + CARD_BYTES).next_multiple_of(2880);
+        bytes[end + CARD_BYTES..block_end].fill(b'x');
+        let has_text = end + CARD_BYTES < block_end;
+        let merge = TestMerge::of(&[("a", bytes)]);
+        assert_eq!(ids(&merge.plan()), if has_text { vec!["IllegalCards:a:1"] } else { vec![] }, "room {room}");
+        let product = merge.product();
+        assert!(!product.hdu(1)[..product.hdus[1].header.byte_count() as usize].contains(&b'x'), "room {room}");
+        assert!(!product.hdus[1].header.has_text_behind_end());
+        assert_eq!(&product.data(1)[..10], image.data());
+    }
+}
+
+#[test]
+fn a_describing_keyword_that_an_in_place_target_has_twice_stands_there_once() {
+    // Keywords that go through the merge were resolved, those that stay in place were all kept: BUNIT stood in the
+    // product twice. The first card is the one that readers see.
+    let target = TestHdu::primary_image(10)
+        .with("BUNIT   = 'adu     ' / first")
+        .with("CRVAL1  =                  1.0")
+        .with("BUNIT   = 'electron' / second")
+        .with("CRVAL1  =                  2.0");
+    let product = in_place(&[], &[("det", file(&[target]))]).product();
+    let cards = product.cards(0);
+    let of = |name: &str| cards.iter().filter(|card| card.starts_with(name)).cloned().collect::<Vec<_>>();
+    assert_eq!(of("BUNIT"), ["BUNIT   = 'adu     ' / first"]);
+    assert_eq!(of("CRVAL1"), ["CRVAL1  =                  1.0"]);
+}
+
+#[test]
+fn a_primary_array_with_groups_is_no_image_extension() {
+    // GCOUNT counts in a primary array, as CFITSIO and astropy read it; an IMAGE extension must have GCOUNT = 1. The
+    // extension said 1, its data was that of 2, and the product was refused as if its disk were broken.
+    let mut bytes = file(&[TestHdu::primary_image(5760).with("GCOUNT  =                    2")]);
+    bytes.extend([7; 5760]);
+    let members = json!({"primaryData": "asExtension"});
+    let merge = TestMerge::with(&[source_with("a", members)], &json!({}), &[("a", bytes)]);
+    assert_eq!(ids(&merge.plan()), ["UnmergedData:a"]);
+    assert_eq!(merge.product().hdus.len(), 1);
+}
+
+#[test]
+fn names_that_differ_only_in_case_collide() {
+    // CFITSIO and astropy find `sci` where `SCI` is asked for: two of version 1 were passed as different.
+    let files = [("a", file(&[TestHdu::primary(), TestHdu::image("SCI", 10), TestHdu::image("sci", 10)]))];
+    assert_eq!(ids(&TestMerge::of(&files).plan()), ["DuplicateExtension:sci,1"]);
+    let unique = TestMerge::with(&[source("a")], &json!({"extensionNames": "unique"}), &files).product();
+    let versions: Vec<i128> = unique.hdus[1..].iter().map(crate::fits::hdu::Hdu::version).collect();
+    assert_eq!(versions, [1, 2]);
+}
+
+#[test]
+fn the_distortion_of_an_image_goes_with_its_pixels() {
+    // SIP polynomials went into the product's primary header, and the extension that got the pixels had a CTYPE
+    // ending in -SIP without them: its sky positions were wrong by many pixels.
+    let sip = ["A_ORDER =                    2", "A_0_2   =              2.9E-05", "BP_1_0  =              -3.E-06"];
+    let image =
+        sip.iter().fold(TestHdu::primary_image(10).with("CTYPE1  = 'RA---TAN-SIP'"), |hdu, card| hdu.with(card));
+    let files = [("a", file(&[image]))];
+    let members = json!({"primaryData": "asExtension"});
+    let product = TestMerge::with(&[source_with("a", members)], &json!({}), &files).product();
+    for card in sip {
+        assert!(product.cards(1).contains(&card.to_owned()), "{card}");
+        assert!(!product.cards(0).contains(&card.to_owned()), "{card}");
+    }
+}
