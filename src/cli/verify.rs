@@ -7,7 +7,10 @@ use clap::Args;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output;
 use crate::cli::progress::BarControl;
-use crate::merge::verify::{self, FileVerdict, SumVerdict};
+use crate::merge::verify::{self, Fault, FileVerdict, SumVerdict};
+
+/// Columns of a message behind its indent of six.
+const LINE_COLUMNS: usize = 74;
 
 /// Arguments of `dpm verify`.
 #[derive(Debug, Args)]
@@ -50,7 +53,10 @@ fn judge(path: &Path) -> Result<FileVerdict, CliError> {
         Err(error) => return Err(CliError::io(&format!("cannot open {}", path.display()), &error)),
     };
     let bar = BarControl::new("verify");
-    let verdict = verify::verify(path, &file, &bar).map_err(|error| CliError::of(Exit::Io, &error));
+    let verdict = verify::verify(path, &file, &bar).map_err(|error| {
+        let is_damaged = error.source.kind() == std::io::ErrorKind::InvalidData;
+        CliError::of(if is_damaged { Exit::Data } else { Exit::Io }, &error)
+    });
     bar.clear();
     verdict
 }
@@ -74,9 +80,32 @@ fn describe(verdict: &FileVerdict) -> String {
         text.push_str(&table.text());
     }
     for fault in &verdict.faults {
-        let card = fault.card.map(|card| format!(", card {card}")).unwrap_or_default();
-        text.push_str(&format!("  HDU {}{card}: {}\n", fault.hdu, output::safe(&fault.message)));
+        text.push_str(&describe_fault(fault));
     }
+    let hidden = (verdict.fault_count + verdict.warning_count).saturating_sub(verdict.faults.len() as u64);
+    if hidden > 0 {
+        text.push_str(&format!("  and {hidden} more\n"));
+    }
+    text
+}
+
+/// Where and what, then which rule of the Standard, broken to lines of 80 columns.
+fn describe_fault(fault: &Fault) -> String {
+    let severity = output::paint(fault.severity, false);
+    let severity = if fault.severity == "fault" { severity } else { output::dim(fault.severity) };
+    let card = fault.card.map(|card| format!(", card {card}")).unwrap_or_default();
+    let section = if fault.section.is_empty() { String::new() } else { format!(", section {}", fault.section) };
+    let mut text = format!("  {severity}  HDU {}{card}: {}{section}\n", fault.hdu, fault.rule);
+    let mut line = String::new();
+    for word in output::safe(&fault.message).split(' ') {
+        if !line.is_empty() && line.chars().count() + word.chars().count() >= LINE_COLUMNS {
+            text.push_str(&format!("      {}\n", line.trim_end()));
+            line.clear();
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    text.push_str(&format!("      {}\n", line.trim_end()));
     text
 }
 

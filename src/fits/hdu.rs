@@ -197,6 +197,21 @@ impl From<HeaderError> for ScanErrorKind {
     }
 }
 
+/// Fills `buf` as far as the source goes, across short reads and interruptions; gives the number of bytes.
+pub(crate) fn read_fully<R: ReadAt + ?Sized>(source: &R, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let room = rest.len();
+        match source.read_at(offset.saturating_add(filled as u64), rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count.min(room),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// Goes from HDU to HDU and keeps only the present one.
 #[derive(Debug)]
 pub struct Scanner<'a, R: ReadAt + ?Sized> {
@@ -256,7 +271,7 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
     /// Whether another header starts at the offset; where not, the tail is settled.
     fn has_header(&mut self) -> Result<bool, ScanErrorKind> {
         let mut start = [0_u8; 9];
-        let count = self.read_fully(self.offset, &mut start)?;
+        let count = read_fully(self.source, self.offset, &mut start).map_err(ScanErrorKind::Io)?;
         let start = start.get(..count).unwrap_or_default();
         if self.index == 0 {
             return if start == b"SIMPLE  =" { Ok(true) } else { Err(ScanErrorKind::NotFits) };
@@ -286,7 +301,7 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
         let mut offset = self.offset;
         // Bounded by the limit of cards, which the reader checks, and by the end of the source.
         loop {
-            match self.read_fully(offset, &mut block)? {
+            match read_fully(self.source, offset, &mut block).map_err(ScanErrorKind::Io)? {
                 0 => return Ok(reader.finish()?),
                 BLOCK_BYTES => {}
                 _ => return Err(self.truncated(offset.saturating_add(BLOCK_BYTES as u64))),
@@ -296,21 +311,6 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
             }
             offset = offset.saturating_add(BLOCK_BYTES as u64);
         }
-    }
-
-    /// Fills `buf` as far as the source goes, across short reads and interruptions.
-    fn read_fully(&self, offset: u64, buf: &mut [u8]) -> Result<usize, ScanErrorKind> {
-        let mut filled = 0;
-        while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let room = rest.len();
-            match self.source.read_at(offset.saturating_add(filled as u64), rest) {
-                Ok(0) => break,
-                Ok(count) => filled += count.min(room),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(ScanErrorKind::Io(error)),
-            }
-        }
-        Ok(filled)
     }
 }
 

@@ -19,6 +19,8 @@ pub mod structure;
 
 pub mod hdu;
 
+pub mod conformance;
+
 /// Length of one card (keyword record) in bytes (Standard 3.3.1 and 4.1).
 pub const CARD_BYTES: usize = 80;
 /// Length of one FITS block in bytes (Standard 3.1): headers and data units are padded to a multiple of it.

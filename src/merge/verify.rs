@@ -1,21 +1,23 @@
-//! Judges a FITS file: structure, cards, and the two sums of every HDU.
+//! Judges a FITS file, as [`crate::fits::conformance`] does, and proves a fresh product against its plan.
 //!
 //! Reads everything it judges and changes nothing; what is *found* is told apart from what to do about it.
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::control::Control;
 use crate::fits::checksum::Sum32;
-use crate::fits::hdu::{FileTail, Hdu, ScanErrorKind, ScanLimits, Scanner};
+use crate::fits::conformance::rule::Severity;
+use crate::fits::conformance::{self, Finding, JudgeLimits, Judgement, SumState};
+use crate::fits::hdu::{FileTail, ScanLimits, Scanner};
+use crate::merge::content::Content;
+use crate::merge::gzip::GzipLimits;
 use crate::merge::plan::MergePlan;
 use crate::merge::reader::FileReader;
 use crate::merge::sealing::is_sealed;
-use crate::merge::writer::BUFFER_BYTES;
 
 /// What was found of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,14 +25,21 @@ use crate::merge::writer::BUFFER_BYTES;
 pub struct FileVerdict {
     /// The file.
     pub path: PathBuf,
-    /// Its size.
+    /// Its size in bytes; of gzip data, that of its content.
     pub bytes: u64,
-    /// True if nothing is wrong. Missing sums are legal.
+    /// True if no fault was found. Warnings and missing sums are no faults.
     pub good: bool,
     /// Each HDU that could be read.
     pub hdus: Vec<HduVerdict>,
-    /// Everything that is wrong, in file order.
+    /// The first faults and warnings, in file order.
     pub faults: Vec<Fault>,
+    /// Faults in all, listed or not.
+    pub fault_count: u64,
+    /// Warnings in all, listed or not.
+    pub warning_count: u64,
+    /// Whether a strict reader gets to the end of the file.
+    #[serde(skip)]
+    pub is_readable: bool,
 }
 
 /// What was found of one HDU.
@@ -63,7 +72,17 @@ pub enum SumVerdict {
     Wrong,
 }
 
-/// One thing that is wrong.
+impl From<SumState> for SumVerdict {
+    fn from(state: SumState) -> Self {
+        match state {
+            SumState::Correct => Self::Correct,
+            SumState::Missing => Self::Missing,
+            SumState::Wrong => Self::Wrong,
+        }
+    }
+}
+
+/// One breach of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
@@ -71,11 +90,31 @@ pub struct Fault {
     pub hdu: usize,
     /// 1-based number of the card, where one is at fault.
     pub card: Option<usize>,
+    /// The keyword concerned, where there is one.
+    pub keyword: Option<String>,
+    /// Section of FITS Standard 4.0; empty for a limit of dpm's own.
+    pub section: &'static str,
+    /// `fault` or `warning`.
+    pub severity: &'static str,
+    /// Name of the rule, which never changes.
+    pub rule: &'static str,
     /// What is wrong and what to do.
     pub message: String,
 }
 
-/// A file that cannot be read at all.
+impl From<Finding> for Fault {
+    fn from(finding: Finding) -> Self {
+        let severity = match finding.rule.severity {
+            Severity::Fault => "fault",
+            Severity::Warning => "warning",
+        };
+        let keyword = Some(finding.keyword).filter(|keyword| !keyword.is_empty());
+        let Finding { hdu, card, rule, message, .. } = finding;
+        Self { hdu, card, keyword, section: rule.section, severity, rule: rule.name, message }
+    }
+}
+
+/// A file that cannot be read at all, or gzip data that cannot be expanded ([`io::ErrorKind::InvalidData`]).
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}", path.display())]
 pub struct VerifyError {
@@ -86,123 +125,48 @@ pub struct VerifyError {
     pub source: io::Error,
 }
 
-/// Judges `file`, found at `path`. Cost: one read of the file, constant memory.
+/// Judges `file`, found at `path`; of gzip data the content. Cost: one read of the file, constant memory.
 ///
 /// # Errors
 ///
 /// [`VerifyError`] where the disk refuses; a file that is no FITS is a verdict, not an error.
 pub fn verify(path: &Path, file: &File, control: &dyn Control) -> Result<FileVerdict, VerifyError> {
     let fail = |source| VerifyError { path: path.to_owned(), source };
-    let bytes = file.metadata().map_err(fail)?.len();
-    let reader = FileReader::new(file);
-    let mut verdict = FileVerdict { path: path.to_owned(), bytes, good: true, hdus: Vec::new(), faults: Vec::new() };
-    match Scanner::new(&reader, ScanLimits::default()) {
-        Ok(mut scanner) => {
-            loop {
-                match scanner.next_hdu() {
-                    Ok(Some(hdu)) => judge_hdu(file, &hdu, &mut verdict, control).map_err(fail)?,
-                    Ok(None) => break,
-                    Err(error) => {
-                        note_scan_error(error, &mut verdict).map_err(fail)?;
-                        break;
-                    }
-                }
-            }
-            judge_tail(&scanner.tail(), &mut verdict);
-        }
-        Err(error) => note_scan_error(error, &mut verdict).map_err(fail)?,
-    }
-    verdict.good = verdict.faults.is_empty();
-    Ok(verdict)
-}
-
-fn note_scan_error(error: crate::fits::hdu::ScanError, verdict: &mut FileVerdict) -> io::Result<()> {
-    let (hdu, offset) = (error.hdu, error.offset);
-    match error.kind {
-        ScanErrorKind::Io(source) => Err(source),
-        kind => {
-            let message = format!("at byte {offset}: {kind}");
-            verdict.faults.push(Fault { hdu, card: None, message });
-            Ok(())
-        }
-    }
-}
-
-fn judge_tail(tail: &crate::fits::hdu::FileTail, verdict: &mut FileVerdict) {
-    let hdu = verdict.hdus.len().saturating_sub(1);
-    if tail.missing_padding > 0 {
-        let message = format!("the last data unit lacks {} bytes of padding", tail.missing_padding);
-        verdict.faults.push(Fault { hdu, card: None, message });
-    }
-    if tail.trailing_bytes > 0 {
-        let message = format!("{} bytes follow the last HDU", tail.trailing_bytes);
-        verdict.faults.push(Fault { hdu, card: None, message });
-    }
-}
-
-fn judge_hdu(file: &File, hdu: &Hdu, verdict: &mut FileVerdict, control: &dyn Control) -> io::Result<()> {
-    for (index, fault) in hdu.header.faults() {
-        verdict.faults.push(Fault { hdu: hdu.index, card: Some(index + 1), message: fault.to_string() });
-    }
-    let datasum = sum_range(file, hdu.data_offset, hdu.end_offset(), control, verdict.bytes)?;
-    let (datasum_verdict, checksum_verdict) = judge_sums(file, hdu, datasum, verdict)?;
-    verdict.hdus.push(HduVerdict {
-        index: hdu.index,
-        kind: hdu.structure.kind.label().to_owned(),
-        name: hdu.name().unwrap_or_default(),
-        data_bytes: hdu.structure.data_bytes,
-        datasum: datasum_verdict,
-        checksum: checksum_verdict,
-    });
-    Ok(())
-}
-
-fn judge_sums(
-    file: &File,
-    hdu: &Hdu,
-    datasum: Sum32,
-    verdict: &mut FileVerdict,
-) -> io::Result<(SumVerdict, SumVerdict)> {
-    let recorded = hdu.header.string("DATASUM").ok().flatten();
-    let datasum_verdict = match &recorded {
-        None => SumVerdict::Missing,
-        Some(text) if text.trim().parse() == Ok(datasum.value()) => SumVerdict::Correct,
-        Some(text) => {
-            let message = format!("DATASUM is '{text}' but the data unit sums to {}", datasum.value());
-            verdict.faults.push(Fault { hdu: hdu.index, card: None, message });
-            SumVerdict::Wrong
-        }
+    let total = file.metadata().map_err(fail)?.len();
+    let mut watch = |done: u64| {
+        control.progress(done, total.max(done));
+        if control.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
     };
-    if hdu.header.get("CHECKSUM").is_none() {
-        return Ok((datasum_verdict, SumVerdict::Missing));
-    }
-    let mut header = vec![0; (hdu.data_offset - hdu.header_offset) as usize];
-    file.read_exact_at(&mut header, hdu.header_offset)?;
-    if is_sealed(&header, datasum) {
-        return Ok((datasum_verdict, SumVerdict::Correct));
-    }
-    let message = "CHECKSUM does not match: header or data were changed after it was written".to_owned();
-    verdict.faults.push(Fault { hdu: hdu.index, card: None, message });
-    Ok((datasum_verdict, SumVerdict::Wrong))
+    let limits = JudgeLimits::default();
+    let judgement = match Content::of(file, GzipLimits::DEFAULT).map_err(fail)? {
+        Content::Plain => conformance::judge(file, &limits, &mut watch),
+        Content::Gzip(content) => conformance::judge(content.as_ref(), &limits, &mut watch),
+    };
+    judgement.map(|judgement| FileVerdict::of(path, judgement)).map_err(fail)
 }
 
-/// Ones'-complement sum of a range of the file; a range beyond its end sums what is there.
-fn sum_range(file: &File, start: u64, end: u64, control: &dyn Control, bytes_total: u64) -> io::Result<Sum32> {
-    let end = end.min(bytes_total);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut sum = Sum32::default();
-    let mut position = start;
-    while position < end {
-        if control.is_cancelled() {
-            return Err(io::Error::other("cancelled"));
+impl FileVerdict {
+    fn of(path: &Path, judgement: Judgement) -> Self {
+        let hdus = judgement.hdus.into_iter().enumerate();
+        let hdus = hdus.map(|(index, hdu)| HduVerdict {
+            index,
+            kind: hdu.kind,
+            name: hdu.name,
+            data_bytes: hdu.data_bytes,
+            datasum: hdu.datasum.into(),
+            checksum: hdu.checksum.into(),
+        });
+        Self {
+            path: path.to_owned(),
+            bytes: judgement.bytes,
+            good: judgement.faults == 0,
+            hdus: hdus.collect(),
+            faults: judgement.findings.into_iter().map(Fault::from).collect(),
+            fault_count: judgement.faults,
+            warning_count: judgement.warnings,
+            is_readable: judgement.is_readable,
         }
-        let wanted = (end - position).min(BUFFER_BYTES as u64) as usize;
-        file.read_exact_at(&mut buffer[..wanted], position)?;
-        sum = sum.add(Sum32::of(&buffer[..wanted]));
-        position += wanted as u64;
-        control.progress(position, bytes_total);
     }
-    Ok(sum)
 }
 
 /// A product whose headers, read back, are not what the plan says.
