@@ -16,7 +16,6 @@ use crate::config::fault::{Faults, Origin};
 use crate::config::layer::{Layer, Placed};
 use crate::engine::schedule::Limits;
 use crate::engine::settings::{EngineSettings, RetryPolicy};
-use crate::merge::gzip::GzipLimits;
 
 pub mod fault;
 mod file;
@@ -114,8 +113,7 @@ impl Configuration {
             local_hosts,
             worker_program,
             worker_niceness: self.merge.niceness,
-            checksum: self.merge.checksum,
-            gzip: GzipLimits { ratio: self.merge.gzip_ratio, expanded_bytes: self.merge.expanded_bytes },
+            merge: self.merge.options(),
             retry: RetryPolicy {
                 attempts: self.retry.attempts,
                 first_pause: pause(self.retry.first_pause_seconds),

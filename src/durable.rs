@@ -180,8 +180,13 @@ fn rename_new(temporary: &Path, name: &Path) -> Result<(), DurableError> {
 ///
 /// [`DurableErrorKind::Missing`], [`DurableErrorKind::OtherFileSystem`] or another refusal of the file system.
 pub fn replace(temporary: &Path, name: &Path) -> Result<(), DurableError> {
-    rustix::fs::rename(temporary, name).map_err(|errno| DurableError::new("replace", name, errno.into()))?;
+    rename_over(temporary, name)?;
     sync_both_folders(temporary, name)
+}
+
+/// Renames over what is there; nothing is synced.
+fn rename_over(temporary: &Path, name: &Path) -> Result<(), DurableError> {
+    rustix::fs::rename(temporary, name).map_err(|errno| DurableError::new("replace", name, errno.into()))
 }
 
 /// Makes the entries of the folder `path` survive a power cut.

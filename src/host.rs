@@ -1,4 +1,4 @@
-//! What this machine is called, to recognise `host:/path` locations that are here.
+//! What this machine is called, to recognise `host:/path` locations that are here, and how much memory it has.
 
 /// Names under which a location on this machine may be given: its host name, long and short, and the loopback names.
 pub fn local_names() -> Vec<String> {
@@ -13,4 +13,10 @@ pub fn local_names() -> Vec<String> {
         }
     }
     names
+}
+
+/// Bytes of memory of this machine.
+pub fn memory_bytes() -> u64 {
+    let facts = rustix::system::sysinfo();
+    (facts.totalram as u64).saturating_mul(u64::from(facts.mem_unit))
 }

@@ -5,18 +5,20 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::plan_view::{self, PlanView};
 use crate::cli::progress::BarControl;
 use crate::cli::{input, output};
 use crate::control::Control;
-use crate::durable::new_file::Replace;
+use crate::durable::new_file::{Durability, Replace};
 use crate::merge::confine::{self, Confinement};
 use crate::merge::execute::ExecuteError;
 use crate::merge::gzip::GzipLimits;
-use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Remedy};
-use crate::merge::report::{MergeReport, Message, Notice, WorkerFault};
+use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Publication, Remedy};
+use crate::merge::options::{DigestScope, MergeOptions, PageCache, Reflink};
+use crate::merge::report::{MergeReport, Message, Notice, SourceReport, WorkerFault};
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Specification;
 use crate::specification::validate;
@@ -56,7 +58,7 @@ pub(crate) struct MergeArguments {
     in_place: bool,
     /// Whether to read and sum all data ("recompute"), or to take a recorded DATASUM as it is ("trust") wherever the
     /// data need not be read for another reason
-    #[arg(long, value_name = "MODE", default_value = "recompute", value_parser = checksum_mode)]
+    #[arg(long, value_name = "MODE", default_value = "recompute", value_parser = word(ChecksumMode::parse, ChecksumMode::WORDS))]
     checksum: ChecksumMode,
     /// Bytes to which each byte of a gzip source may expand, in the mean, beyond 256 MiB
     #[arg(long, value_name = "N", default_value_t = GzipLimits::DEFAULT.ratio)]
@@ -64,6 +66,21 @@ pub(crate) struct MergeArguments {
     /// Bytes to which a gzip source may expand
     #[arg(long, value_name = "N", default_value_t = GzipLimits::DEFAULT.expanded_bytes)]
     expanded_bytes: u64,
+    /// What is digested with BLAKE3 while it is copied: the product, also each source file ("all"), or nothing
+    #[arg(long, value_name = "WHAT", default_value = "product", value_parser = word(DigestScope::parse, DigestScope::WORDS))]
+    digest: DigestScope,
+    /// Do not wait until the product is on the disk: for who syncs later
+    #[arg(long)]
+    no_sync: bool,
+    /// Whether large data units are shared with their sources where the file system can, or always copied
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = word(Reflink::parse, Reflink::WORDS))]
+    reflink: Reflink,
+    /// What the page cache keeps of sources and product
+    #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = word(PageCache::parse, PageCache::WORDS))]
+    page_cache: PageCache,
+    /// Threads that copy
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    threads: u8,
     /// Where each input was collected: how the daemon starts its worker
     #[arg(long, value_name = "FILE", hide = true)]
     inputs: Option<PathBuf>,
@@ -78,8 +95,35 @@ pub(crate) struct MergeArguments {
     niceness: i32,
 }
 
-fn checksum_mode(text: &str) -> Result<ChecksumMode, String> {
-    ChecksumMode::parse(text).ok_or_else(|| "it is recompute or trust".to_owned())
+/// Reads one of `words`, which clap lists where it is another.
+fn word<T: Clone + Send + Sync + 'static>(
+    parse: fn(&str) -> Option<T>,
+    words: &'static [&'static str],
+) -> impl TypedValueParser<Value = T> {
+    let unknown = move |text: String| parse(&text).ok_or("unknown word");
+    PossibleValuesParser::new(words).try_map(unknown)
+}
+
+impl MergeArguments {
+    fn durability(&self) -> Durability {
+        match (self.no_sync, self.worker) {
+            (true, _) => Durability::Unsynced,
+            // The daemon merges again what a power cut has taken away, before the product has its final name.
+            (false, true) => Durability::Content,
+            (false, false) => Durability::Synced,
+        }
+    }
+
+    fn options(&self) -> MergeOptions {
+        MergeOptions {
+            digest: self.digest,
+            checksum: self.checksum,
+            gzip: GzipLimits { ratio: self.gzip_ratio, expanded_bytes: self.expanded_bytes },
+            threads: usize::from(self.threads),
+            page_cache: self.page_cache,
+            reflink: self.reflink,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &MergeArguments) -> Result<Exit, CliError> {
@@ -141,11 +185,12 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
         restrict(arguments, &places, &output)?;
     }
     let date = clock::product_date().map_err(|error| CliError::of(Exit::Usage, &error))?;
-    let limits = GzipLimits { ratio: arguments.gzip_ratio, expanded_bytes: arguments.expanded_bytes };
-    let prepare = || job::prepare(&specification, &places, date, limits);
+    let options = arguments.options();
+    let publication = Publication { replace, durability: arguments.durability() };
+    let sharing_folder = (options.reflink == Reflink::Auto).then(|| folder_of(&output));
+    let prepare = || job::prepare(&specification, &places, date, options.gzip, sharing_folder);
     let is_heard = arguments.json && !arguments.dry_run;
-    let mut prepared = if is_heard { JsonControl::default().beating(prepare) } else { prepare() }?;
-    prepared.checksum = arguments.checksum;
+    let prepared = if is_heard { JsonControl::default().beating(prepare) } else { prepare() }?;
     if arguments.in_place && prepared.is_compressed(0) {
         let message =
             format!("{} is compressed, and a product is not: name another file with --output", output.display());
@@ -155,9 +200,9 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
         return Ok(show_plan(&prepared, arguments.json)?);
     }
     if arguments.json {
-        merge_for_program(&prepared, &output, replace)
+        merge_for_program(&prepared, &output, publication, options)
     } else {
-        merge_for_person(&prepared, &output, replace)
+        merge_for_person(&prepared, &output, publication, options)
     }
 }
 
@@ -183,12 +228,7 @@ fn output_of(
             _ => Err(CliError::new(Exit::Usage, "--in-place needs a specification with a file at /target/source")),
         };
     }
-    let replace = match (arguments.force, arguments.worker) {
-        (true, _) => Replace::Allowed,
-        // The daemon merges again what a power cut has taken away, before the product has its final name.
-        (false, true) => Replace::NeverForNow,
-        (false, false) => Replace::Never,
-    };
+    let replace = if arguments.force { Replace::Allowed } else { Replace::Never };
     let output = arguments.output.clone().unwrap_or_else(|| specification.target.archive_name().into());
     if output.metadata().is_ok_and(|present| !present.is_file()) {
         let message =
@@ -226,11 +266,15 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
+fn folder_of(output: &Path) -> &Path {
+    output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Gives up every right that the merge does not need.
 fn restrict(arguments: &MergeArguments, places: &[InputPlace], output: &Path) -> Result<(), CliError> {
     let mut readable: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
     readable.push(arguments.specification.clone());
-    let writable = output.parent().unwrap_or(Path::new(".")).to_owned();
+    let writable = folder_of(output).to_owned();
     let confinement = Confinement { readable, writable };
     match confine::restrict(&confinement) {
         Ok(status) => {
@@ -249,9 +293,14 @@ fn show_plan(prepared: &PreparedMerge, json: bool) -> Result<(), CliError> {
     }
 }
 
-fn merge_for_person(prepared: &PreparedMerge, output: &Path, replace: Replace) -> Result<(), Failure> {
+fn merge_for_person(
+    prepared: &PreparedMerge,
+    output: &Path,
+    publication: Publication,
+    options: MergeOptions,
+) -> Result<(), Failure> {
     let bar = BarControl::new(&prepared.plan.archive_name);
-    let outcome = job::perform(prepared, output, replace, &bar);
+    let outcome = job::perform(prepared, output, publication, options, &bar);
     bar.clear();
     let (report, notices) = outcome?;
     for notice in &notices {
@@ -263,17 +312,23 @@ fn merge_for_person(prepared: &PreparedMerge, output: &Path, replace: Replace) -
         ));
     }
     Ok(output::print(&format!(
-        "{}: {} HDUs, {}, blake3 {}\n",
+        "{}: {} HDUs, {}{}\n{}",
         output::safe(&report.product.display().to_string()),
         report.hdus,
         output::bytes(report.bytes),
-        report.digest
+        digest_text(&report),
+        source_lines(&report)
     ))?)
 }
 
-fn merge_for_program(prepared: &PreparedMerge, output: &Path, replace: Replace) -> Result<(), Failure> {
+fn merge_for_program(
+    prepared: &PreparedMerge,
+    output: &Path,
+    publication: Publication,
+    options: MergeOptions,
+) -> Result<(), Failure> {
     let lines = JsonControl::default();
-    let (report, notices) = lines.beating(|| job::perform(prepared, output, replace, &lines))?;
+    let (report, notices) = lines.beating(|| job::perform(prepared, output, publication, options, &lines))?;
     log_for_people(&report, &notices);
     for notice in notices {
         output::print_json(&Message::Alert(notice))?;
@@ -287,12 +342,24 @@ fn log_for_people(report: &MergeReport, notices: &[Notice]) {
         output::note(&format!("{} {:?} {}", clock::now(), notice.severity, output::safe(&notice.description)));
     }
     output::note(&format!(
-        "{} merged {} HDUs, {} bytes, blake3 {}",
+        "{} merged {} HDUs, {} bytes{}",
         clock::now(),
         report.hdus,
         report.bytes,
-        report.digest
+        digest_text(report)
     ));
+    for source in &report.sources {
+        output::note(&format!("{} source '{}', blake3 {}", clock::now(), output::safe(&source.source), source.digest));
+    }
+}
+
+fn digest_text(report: &MergeReport) -> String {
+    report.digest.as_ref().map_or_else(String::new, |digest| format!(", blake3 {digest}"))
+}
+
+fn source_lines(report: &MergeReport) -> String {
+    let line = |source: &SourceReport| format!("source '{}': blake3 {}\n", output::safe(&source.source), source.digest);
+    report.sources.iter().map(line).collect()
 }
 
 /// Tells progress as JSON lines.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::config::fault::Origin;
 use crate::config::setting::{Key, Kind, Setting};
 use crate::merge::gzip::GzipLimits;
+use crate::merge::options::{DigestScope, MergeOptions, PageCache, Reflink};
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
@@ -139,6 +140,17 @@ settings! {
         gzip_ratio: u64 = GzipLimits::DEFAULT.ratio, Kind::Integer(1, 10_000);
         /// Bytes to which a gzip-compressed source may expand: by default 64 GiB, some minutes of work, twice.
         expanded_bytes: u64 = GzipLimits::DEFAULT.expanded_bytes, Kind::Integer(1_048_576, i64::MAX);
+        /// BLAKE3 digests that are taken while data is copied: "product", by which a product is proved after a crash and
+        /// at its receivers; "all" also of each source file, for the record.
+        digest: DigestScope = DigestScope::Product, Kind::Choice(&["product", "all"]);
+        /// Whether the product shares large data units with its sources: "auto" does where the file system can
+        /// (reflinks on xfs and btrfs), which saves writing and space; "never" copies every byte.
+        reflink: Reflink = Reflink::Auto, Kind::Choice(&["auto", "never"]);
+        /// What the page cache keeps of sources and products: "auto" keeps all but that of products above an eighth of
+        /// the memory, which would push out what the acquisition has cached; "keep"; "drop".
+        page_cache: PageCache = PageCache::Auto, Kind::Choice(&["auto", "keep", "drop"]);
+        /// Threads of one merge: one reads while another writes; more than 2 only wait for one another at the file.
+        threads: usize = 2, Kind::Integer(1, 16);
     }
 
     /// Where finished products go.
@@ -172,6 +184,20 @@ settings! {
         level: String = "info".to_owned(), Kind::LogLevel;
         /// "text" for people, or "json" for programs: one object a line.
         format: LogFormat = LogFormat::Text, Kind::Choice(&["text", "json"]);
+    }
+}
+
+impl MergeSettings {
+    /// What a worker is told.
+    pub(crate) fn options(&self) -> MergeOptions {
+        MergeOptions {
+            digest: self.digest,
+            checksum: self.checksum,
+            gzip: GzipLimits { ratio: self.gzip_ratio, expanded_bytes: self.expanded_bytes },
+            threads: self.threads,
+            page_cache: self.page_cache,
+            reflink: self.reflink,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::config::{level, receivers};
+use crate::merge::options::{DigestScope, PageCache, Reflink};
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::fault::quoted;
 use crate::specification::model::Receiver;
@@ -255,15 +256,22 @@ impl Setting for CollectMode {
     }
 }
 
-impl Setting for ChecksumMode {
-    fn read(value: &Value) -> Option<Self> {
-        Self::parse(value.as_str()?)
-    }
+/// Types whose values have a word each.
+macro_rules! words {
+    ($($type:ty),+ $(,)?) => {$(
+        impl Setting for $type {
+            fn read(value: &Value) -> Option<Self> {
+                Self::parse(value.as_str()?)
+            }
 
-    fn value(&self) -> Value {
-        json!(self.as_str())
-    }
+            fn value(&self) -> Value {
+                json!(self.as_str())
+            }
+        }
+    )+};
 }
+
+words!(ChecksumMode, DigestScope, PageCache, Reflink);
 
 impl Setting for Vec<Receiver> {
     fn read(value: &Value) -> Option<Self> {

@@ -22,6 +22,19 @@ pub struct NewFile {
     hidden: Option<PathBuf>,
     /// True once all that was written is on disk.
     is_synced: bool,
+    durability: Durability,
+}
+
+/// Whether publishing a file waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Content and name survive a power cut.
+    Synced,
+    /// The content does, but the name may go: for a file whose owner looks for it after a restart and can make it
+    /// again. Spares the fsync of the folder.
+    Content,
+    /// They survive the end of the process; who wants more syncs later (sync(1), `sync FILE`).
+    Unsynced,
 }
 
 /// May a published file replace one that is there?
@@ -29,9 +42,6 @@ pub struct NewFile {
 pub enum Replace {
     /// No: publishing fails with `AlreadyExists`.
     Never,
-    /// No, and a power cut may take the name away again, though never what is under it: for a file whose owner looks
-    /// for it after a restart and can make it again. Spares the fsync of the folder.
-    NeverForNow,
     /// Yes, in one rename.
     Allowed,
 }
@@ -51,6 +61,7 @@ impl NewFile {
                 final_path: path.to_owned(),
                 hidden: None,
                 is_synced: false,
+                durability: Durability::Synced,
             }),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
                 NewFile::create_hidden(path)
@@ -62,7 +73,20 @@ impl NewFile {
     fn create_hidden(path: &Path) -> io::Result<NewFile> {
         let hidden = hidden_name(path).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&hidden)?;
-        Ok(NewFile { file, final_path: path.to_owned(), hidden: Some(hidden), is_synced: false })
+        Ok(NewFile {
+            file,
+            final_path: path.to_owned(),
+            hidden: Some(hidden),
+            is_synced: false,
+            durability: Durability::Synced,
+        })
+    }
+
+    /// Publishes later as `durability` says; without this, synced.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> NewFile {
+        self.durability = durability;
+        self
     }
 
     /// The open file, for writing.
@@ -84,7 +108,7 @@ impl NewFile {
     }
 
     /// Gives the file its name, synced ([`NewFile::sync`], which is done here where it was not); the name survives a
-    /// power cut on return, except with [`Replace::NeverForNow`].
+    /// power cut on return, unless [`NewFile::with_durability`] asked for less.
     ///
     /// A replaced file hands on its permissions.
     ///
@@ -95,22 +119,23 @@ impl NewFile {
         if replace == Replace::Allowed {
             self.take_permissions();
         }
-        if !self.is_synced {
+        if !self.is_synced && self.durability != Durability::Unsynced {
             self.sync()?;
         }
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
-            None if replace == Replace::NeverForNow => return self.link_as(&self.final_path),
-            None if replace == Replace::Never => return self.link_synced(&self.final_path),
+            None if replace == Replace::Never => return self.link(&self.final_path),
             None => {
                 let hidden = hidden_name(&self.final_path)?;
-                self.link_synced(&hidden)?;
+                self.link(&hidden)?;
                 hidden
             }
         };
-        match replace {
-            Replace::Never | Replace::NeverForNow => durable::publish(&hidden, &self.final_path),
-            Replace::Allowed => durable::replace(&hidden, &self.final_path),
+        match (replace, self.durability) {
+            (Replace::Never, Durability::Unsynced) => durable::rename_new(&hidden, &self.final_path),
+            (Replace::Allowed, Durability::Unsynced) => durable::rename_over(&hidden, &self.final_path),
+            (Replace::Never, _) => durable::publish(&hidden, &self.final_path),
+            (Replace::Allowed, _) => durable::replace(&hidden, &self.final_path),
         }
         .inspect_err(|_| {
             // The file is lost either way; a hidden left-over is removed if it can be.
@@ -126,15 +151,13 @@ impl NewFile {
     }
 
     /// Gives a nameless file a name (linkat(2), the /proc form that needs no privilege).
-    fn link_as(&self, path: &Path) -> Result<(), DurableError> {
+    fn link(&self, path: &Path) -> Result<(), DurableError> {
         let descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)
-            .map_err(|error| DurableError::new("publish", path, error.into()))
-    }
-
-    /// As [`NewFile::link_as`]; on return the name survives a power cut.
-    fn link_synced(&self, path: &Path) -> Result<(), DurableError> {
-        self.link_as(path)?;
+            .map_err(|error| DurableError::new("publish", path, error.into()))?;
+        if self.durability != Durability::Synced {
+            return Ok(());
+        }
         durable::sync_directory(parent(path)).inspect_err(|_| {
             // A name that a power cut may take away is none: whoever hears of the error finds nothing here.
             let _ = std::fs::remove_file(path);

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::engine::daq::InternalDaqStatus;
 use crate::engine::schedule::Limits;
 use crate::engine::state::Step;
-use crate::merge::report::{MergeReport, Notice};
+use crate::merge::report::Notice;
 use crate::release::Delivered;
 use crate::specification::model::{DaqId, Specification};
 use crate::status::{DaqStatus, Progress};
@@ -198,12 +198,23 @@ pub enum StepOutcome {
     /// Every source is where the merge can read it.
     Collected(Vec<Collected>),
     /// The product is whole.
-    Merged(MergeReport),
+    Merged(MergedProduct),
     /// Every receiver has it.
     Released {
         /// Where the product is in the workspace.
         product: PathBuf,
     },
+}
+
+/// A product as the worker that made it reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergedProduct {
+    /// Size and digest.
+    pub product: ProductRow,
+    /// Number of HDUs.
+    pub hdus: usize,
+    /// BLAKE3 of each source file in the order of the specification's files, where sources are digested.
+    pub source_digests: Vec<String>,
 }
 
 /// Why a step ended without achieving anything.

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::action::{Action, Answer, EngineError, RemovalRequest, StepOutcome, StepRequest};
+use crate::engine::action::{Action, Answer, EngineError, MergedProduct, RemovalRequest, StepOutcome, StepRequest};
 use crate::engine::daq::{Activity, Daq, LOW_STORAGE_ALERT};
 use crate::engine::settings::{EngineSettings, RetryPolicy};
 use crate::engine::state::{Event, Run, Stage, Step};
-use crate::merge::report::{MergeReport, Notice};
+use crate::merge::report::Notice;
 use crate::release::{self, Delivered};
 use crate::specification::model::{FileInput, Receiver, Specification};
 use crate::status::{Progress, Severity, with_causes};
-use crate::store::{Change, ProductRow, ReceiverRow, StepRow, StoreError};
+use crate::store::{Change, ReceiverRow, StepRow, StoreError};
 use crate::transfer::Collected;
 
 /// The state of a DAQ cannot be kept.
@@ -210,8 +210,8 @@ pub(crate) fn hold_unsaved(daq: &mut Daq, error: StoreError, now: Timestamp, act
 /// A step of an aborting DAQ had ended before it could be stopped. What it achieved in the workspace is removed
 /// with the rest; what has reached receivers was told when it did.
 pub(crate) fn succeed_too_late(daq: &mut Daq, outcome: StepOutcome) {
-    if let StepOutcome::Merged(report) = outcome {
-        daq.product = Some(ProductRow { bytes: report.bytes, digest: report.digest });
+    if let StepOutcome::Merged(merged) = outcome {
+        daq.product = Some(merged.product);
     }
 }
 
@@ -228,7 +228,7 @@ pub(crate) fn succeed(daq: &mut Daq, outcome: StepOutcome, now: Timestamp, actio
                 return actions.push(Action::Publish(Box::new(daq.status())));
             }
         }
-        StepOutcome::Merged(report) => merged(daq, report, now),
+        StepOutcome::Merged(merged) => note_merged(daq, merged, now),
         StepOutcome::Released { product } => {
             daq.result = product.display().to_string();
             daq.note("completed", now);
@@ -289,10 +289,17 @@ fn step_row(
     }
 }
 
-fn merged(daq: &mut Daq, report: MergeReport, now: Timestamp) {
-    daq.product = Some(ProductRow { bytes: report.bytes, digest: report.digest });
+fn note_merged(daq: &mut Daq, merged: MergedProduct, now: Timestamp) {
+    daq.note(format!("merged {} HDUs, {} bytes", merged.hdus, merged.product.bytes), now);
+    daq.product = Some(merged.product);
     daq.prove_product = false;
-    daq.note(format!("merged {} HDUs, {} bytes", report.hdus, report.bytes), now);
+    // The journal's rows stand in the order of the files, as the merge read them.
+    let mut rows: Vec<&mut StepRow> = daq.steps.iter_mut().collect();
+    rows.sort_by_key(|row| row.ordinal);
+    for (row, digest) in rows.into_iter().zip(merged.source_digests) {
+        row.digest = Some(digest);
+        daq.unsaved.push(Change::PutStep { id: daq.id.to_string(), row: row.clone() });
+    }
 }
 
 /// Writes down how one delivery went, and saves it at once: what a receiver has is not undone by a crash or an abort.

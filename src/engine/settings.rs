@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::schedule::Limits;
-use crate::merge::gzip::GzipLimits;
-use crate::merge::sealing::ChecksumMode;
+use crate::merge::options::MergeOptions;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
 
@@ -24,10 +23,8 @@ pub struct EngineSettings {
     pub worker_program: PathBuf,
     /// Niceness added to worker processes, 0..=19.
     pub worker_niceness: i32,
-    /// Whether workers believe a recorded DATASUM.
-    pub checksum: ChecksumMode,
-    /// What compressed sources may expand to.
-    pub gzip: GzipLimits,
+    /// How workers merge.
+    pub merge: MergeOptions,
     /// How failures that may pass are tried again.
     pub retry: RetryPolicy,
     /// How many DAQs may be unfinished at once; more are refused with `Busy`.

@@ -10,11 +10,12 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::control::Control;
 use crate::durable;
-use crate::engine::action::{Input, StepFailure, StepOutcome, StepRequest};
+use crate::engine::action::{Input, MergedProduct, StepFailure, StepOutcome, StepRequest};
 use crate::engine::daq::LOW_STORAGE_ALERT;
 use crate::engine::executor::{Context, StepControl};
 use crate::merge::report::{MergeReport, Message, WorkerFault};
 use crate::status::with_causes;
+use crate::store::ProductRow;
 use crate::workspace::DaqFolder;
 
 /// A worker that says nothing for so long hangs, and is ended: one that works repeats its progress every 10 s.
@@ -46,10 +47,17 @@ pub(crate) async fn run(
     };
     end(&mut child).await;
     let report = outcome?;
-    match folder.product_partial().exists() {
-        true => Ok(StepOutcome::Merged(report)),
-        false => Err(transient("the worker told of a product but left none".to_owned())),
+    if !folder.product_partial().exists() {
+        return Err(transient("the worker told of a product but left none".to_owned()));
     }
+    let Some(digest) = report.digest else {
+        return Err(transient("the worker told of a product but not of its digest".to_owned()));
+    };
+    Ok(StepOutcome::Merged(MergedProduct {
+        product: ProductRow { bytes: report.bytes, digest },
+        hdus: report.hdus,
+        source_digests: report.sources.into_iter().map(|source| source.digest).collect(),
+    }))
 }
 
 /// Writes down where the inputs are, and clears what a killed worker left. Blocks.
@@ -81,12 +89,7 @@ fn spawn(context: &Context, folder: &DaqFolder) -> std::io::Result<Child> {
         .arg("--worker")
         .arg("--parent")
         .arg(std::process::id().to_string())
-        .arg("--checksum")
-        .arg(context.settings.checksum.as_str())
-        .arg("--gzip-ratio")
-        .arg(context.settings.gzip.ratio.to_string())
-        .arg("--expanded-bytes")
-        .arg(context.settings.gzip.expanded_bytes.to_string())
+        .args(context.settings.merge.arguments())
         .arg("--niceness")
         .arg(context.settings.worker_niceness.to_string())
         .arg("--json")

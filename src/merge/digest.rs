@@ -1,137 +1,113 @@
-//! BLAKE3 of a product in the order of its bytes, although each header is known only after its data.
+//! BLAKE3 of a file whose bytes come in any order and from several threads.
 //!
-//! A header carries the checksum of the data behind it, so one pass writes data first and the header last. BLAKE3 is
-//! a tree: pieces that start at multiples of a power of two chunks are hashed on their own and joined afterwards
-//! (BLAKE3 paper, section 2.1). So the digest leaves a gap for the header and fills it later. The result is
-//! the plain BLAKE3 of the file, as `b3sum` prints it.
+//! A header carries the checksum of the data behind it, so one pass knows it last; and two threads copy side by side.
+//! BLAKE3 is a tree: pieces that start at multiples of a power of two chunks are hashed on their own and joined
+//! afterwards (BLAKE3 paper, section 2.1). What covers a whole piece is hashed at once, while it is hot; only what ends
+//! within one is kept until its neighbour has come. The result is the plain BLAKE3 of the file, as `b3sum` prints it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use blake3::{Hash, Hasher};
 
-/// Bytes of a piece that is hashed on its own: a power of two chunks. Small enough that holding back the rest of a
-/// piece costs nothing, large enough that 50 GB leave only 6 MB of chaining values.
+/// Bytes of a piece that is hashed on its own: a power of two chunks. Small enough that what is kept of the pieces in
+/// work costs nothing, large enough that 50 GB leave only 6 MB of chaining values.
 const PIECE_BYTES: u64 = 256 * 1024;
 
-/// Digest of a file that is fed in order, except for one announced gap at a time.
-#[derive(Default)]
+/// Digest of a file of known size, fed in any order by any number of threads; each byte exactly once.
+#[derive(Debug)]
 pub struct TreeDigest {
-    /// Chaining values of whole pieces by index; a hole while its piece waits for the gap.
-    pieces: Vec<ChainingValue>,
-    run: Run,
-    /// Bytes seen, an announced gap included.
-    position: u64,
-    gap: Option<Gap>,
+    bytes_total: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Chaining values by piece; the file's only piece has none, because it is the root.
+    values: Vec<Option<ChainingValue>>,
+    /// Digest of a file of one piece.
+    root: Option<Hash>,
+    /// Pieces of which a part has come.
+    parts: HashMap<u64, Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    bytes: Vec<u8>,
+    filled: usize,
 }
 
 impl TreeDigest {
-    /// Starts at byte 0.
-    pub fn new() -> TreeDigest {
-        TreeDigest::default()
+    /// Starts the digest of a file of `bytes_total` bytes.
+    pub fn new(bytes_total: u64) -> TreeDigest {
+        let root = (bytes_total == 0).then(|| blake3::hash(&[]));
+        let values = vec![None; bytes_total.div_ceil(PIECE_BYTES) as usize];
+        TreeDigest { bytes_total, state: Mutex::new(State { values, root, parts: HashMap::new() }) }
     }
 
-    /// Takes the next bytes of the file.
-    pub fn update(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        if let Some(gap) = &mut self.gap {
-            let room = gap.held_until().saturating_sub(self.position);
-            let (held, after) = rest.split_at(rest.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
-            gap.held_back.extend_from_slice(held);
-            rest = after;
-        }
-        self.run.absorb(rest, &mut self.pieces);
-        self.position += bytes.len() as u64;
-    }
-
-    /// Leaves a gap of `bytes` bytes at the present position; the earlier gap must have been filled.
-    pub fn leave_gap(&mut self, bytes: u64) {
-        debug_assert!(self.gap.is_none(), "one gap at a time");
-        let gap = Gap { run: std::mem::take(&mut self.run), bytes, held_back: Vec::new() };
-        self.position += bytes;
-        self.run = Run::at(gap.held_until());
-        self.gap = Some(gap);
-    }
-
-    /// Fills the gap; `bytes` has the announced length.
-    pub fn fill_gap(&mut self, bytes: &[u8]) {
-        let Some(mut gap) = self.gap.take() else { return };
-        debug_assert_eq!(bytes.len() as u64, gap.bytes, "a gap is filled with its announced length");
-        gap.run.absorb(bytes, &mut self.pieces);
-        gap.run.absorb(&gap.held_back, &mut self.pieces);
-        if self.run.is_empty() {
-            self.run = gap.run;
-        } else {
-            gap.run.close(&mut self.pieces);
-        }
-    }
-
-    /// Returns the digest of all bytes.
-    pub fn finish(mut self) -> Hash {
-        if self.pieces.is_empty() {
-            return self.run.hasher.finalize();
-        }
-        self.run.close(&mut self.pieces);
-        let (left, right) = self.pieces.split_at(left_pieces(self.pieces.len()));
-        merge_subtrees_root(&join(left), &join(right), Mode::Hash)
-    }
-}
-
-/// A gap that waits for its bytes.
-struct Gap {
-    /// Fed up to the gap.
-    run: Run,
-    bytes: u64,
-    /// Bytes behind the gap up to the end of the piece in which the gap ends.
-    held_back: Vec<u8>,
-}
-
-impl Gap {
-    /// File offset up to which bytes behind the gap are held back.
-    fn held_until(&self) -> u64 {
-        (self.run.position + self.bytes).div_ceil(PIECE_BYTES) * PIECE_BYTES
-    }
-}
-
-/// Consecutive bytes, hashed piece by piece. A whole piece is closed when the next byte comes and not before,
-/// because the only piece of a file is the root of its tree.
-#[derive(Default)]
-struct Run {
-    hasher: Hasher,
-    piece_start: u64,
-    position: u64,
-}
-
-impl Run {
-    fn at(position: u64) -> Run {
-        let mut hasher = Hasher::new();
-        hasher.set_input_offset(position);
-        Run { hasher, piece_start: position, position }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.position == self.piece_start
-    }
-
-    fn absorb(&mut self, bytes: &[u8], pieces: &mut Vec<ChainingValue>) {
-        let mut rest = bytes;
+    /// Takes the bytes at `offset`. Cost: the hash; a copy of what does not fill a piece.
+    pub fn absorb(&self, offset: u64, bytes: &[u8]) {
+        debug_assert!(offset + bytes.len() as u64 <= self.bytes_total, "bytes beyond the end");
+        let (mut position, mut rest) = (offset, bytes);
         while !rest.is_empty() {
-            if self.position - self.piece_start == PIECE_BYTES {
-                self.close(pieces);
-                *self = Run::at(self.position);
+            let index = position / PIECE_BYTES;
+            let within = (position % PIECE_BYTES) as usize;
+            let count = rest.len().min(self.piece_bytes(index) - within);
+            let (now, later) = rest.split_at(count);
+            if now.len() == self.piece_bytes(index) {
+                self.close(index, now);
+            } else if let Some(whole) = self.add_part(index, within, now) {
+                self.close(index, &whole);
             }
-            let room = PIECE_BYTES - (self.position - self.piece_start);
-            let (now, later) = rest.split_at(rest.len().min(room as usize));
-            self.hasher.update(now);
-            self.position += now.len() as u64;
+            position += count as u64;
             rest = later;
         }
     }
 
-    fn close(&self, pieces: &mut Vec<ChainingValue>) {
-        let index = (self.piece_start / PIECE_BYTES) as usize;
-        if pieces.len() <= index {
-            pieces.resize(index + 1, [0; 32]);
+    /// Returns the digest of all bytes; none where some never came.
+    pub fn finish(self) -> Option<Hash> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if state.values.len() < 2 {
+            return state.root;
         }
-        pieces[index] = self.hasher.finalize_non_root();
+        let values: Vec<ChainingValue> = state.values.into_iter().collect::<Option<_>>()?;
+        let (left, right) = values.split_at(left_pieces(values.len()));
+        Some(merge_subtrees_root(&join(left), &join(right), Mode::Hash))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is whole, so a thread that died elsewhere left nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn piece_bytes(&self, index: u64) -> usize {
+        (self.bytes_total - index * PIECE_BYTES).min(PIECE_BYTES) as usize
+    }
+
+    /// Hashes a whole piece.
+    fn close(&self, index: u64, bytes: &[u8]) {
+        if self.bytes_total <= PIECE_BYTES {
+            self.state().root = Some(blake3::hash(bytes));
+            return;
+        }
+        let mut hasher = Hasher::new();
+        hasher.set_input_offset(index * PIECE_BYTES);
+        hasher.update(bytes);
+        let value = hasher.finalize_non_root();
+        if let Some(place) = self.state().values.get_mut(index as usize) {
+            *place = Some(value);
+        }
+    }
+
+    /// Keeps a part of a piece; gives the piece when it is whole.
+    fn add_part(&self, index: u64, within: usize, bytes: &[u8]) -> Option<Vec<u8>> {
+        let piece_bytes = self.piece_bytes(index);
+        let mut state = self.state();
+        let part = state.parts.entry(index).or_insert_with(|| Part { bytes: vec![0; piece_bytes], filled: 0 });
+        part.bytes[within..within + bytes.len()].copy_from_slice(bytes);
+        part.filled += bytes.len();
+        if part.filled < piece_bytes { None } else { state.parts.remove(&index).map(|part| part.bytes) }
     }
 }
 
@@ -153,7 +129,7 @@ fn join(pieces: &[ChainingValue]) -> ChainingValue {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
+    use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, proptest};
 
     use crate::merge::digest::{PIECE_BYTES, TreeDigest, left_pieces};
 
@@ -161,21 +137,16 @@ mod tests {
         (0..count).map(|index| (index * 31 + index / 251) as u8).collect()
     }
 
-    /// Feeds `content` as (header gap, data) pairs in pieces of `step`.
-    fn digest_with_gaps(content: &[u8], gaps: &[(usize, usize)], step: usize) -> blake3::Hash {
-        let mut digest = TreeDigest::new();
-        let mut position = 0;
-        for &(header, data) in gaps {
-            let header_end = (position + header).min(content.len());
-            let end = (header_end + data).min(content.len());
-            digest.leave_gap((header_end - position) as u64);
-            for piece in content[header_end..end].chunks(step.max(1)) {
-                digest.update(piece);
-            }
-            digest.fill_gap(&content[position..header_end]);
-            position = end;
+    /// Feeds `content`, cut at `cuts`, in the given order of its ranges.
+    fn digest_of(content: &[u8], cuts: &[usize], order: &[usize]) -> Option<blake3::Hash> {
+        let mut borders: Vec<usize> = cuts.iter().map(|cut| cut % (content.len() + 1)).collect();
+        borders.extend([0, content.len()]);
+        borders.sort_unstable();
+        let digest = TreeDigest::new(content.len() as u64);
+        for index in order.iter().filter(|index| **index + 1 < borders.len()) {
+            let range = borders[*index]..borders[*index + 1];
+            digest.absorb(range.start as u64, &content[range]);
         }
-        digest.update(&content[position..]);
         digest.finish()
     }
 
@@ -184,9 +155,20 @@ mod tests {
         let piece = PIECE_BYTES as usize;
         for size in [0, 1, 1024, piece - 1, piece, piece + 1, 2 * piece, 2 * piece + 1, 3 * piece, 5 * piece + 77] {
             let content = bytes(size);
-            for gaps in [&[][..], &[(2880, piece)], &[(piece, piece)], &[(piece - 2880, 2880), (2 * piece + 5, 100)]] {
-                assert_eq!(digest_with_gaps(&content, gaps, 100_000), blake3::hash(&content), "{size} {gaps:?}");
+            for cuts in [&[][..], &[2880], &[piece], &[piece - 2880, piece + 5, 2 * piece]] {
+                let mut order: Vec<usize> = (0..=cuts.len()).collect();
+                order.reverse();
+                assert_eq!(digest_of(&content, cuts, &order), Some(blake3::hash(&content)), "{size} {cuts:?}");
             }
+        }
+    }
+
+    #[test]
+    fn bytes_that_never_came_give_no_digest() {
+        for size in [1, 1000, 300_000, 600_000] {
+            let digest = TreeDigest::new(size as u64);
+            digest.absorb(1, &bytes(size - 1));
+            assert_eq!(digest.finish(), None, "{size}");
         }
     }
 
@@ -198,17 +180,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn threads_may_feed_side_by_side() {
+        let content = bytes(3_000_001);
+        let digest = TreeDigest::new(content.len() as u64);
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let (digest, content) = (&digest, &content);
+                scope.spawn(move || {
+                    for (index, piece) in content.chunks(100_003).enumerate().filter(|(index, _)| index % 3 == thread) {
+                        digest.absorb(index as u64 * 100_003, piece);
+                    }
+                });
+            }
+        });
+        assert_eq!(digest.finish(), Some(blake3::hash(&content)));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
         #[test]
-        fn any_gaps_equal_the_plain_digest(
+        fn any_order_equals_the_plain_digest(
             size in 0_usize..1_500_000,
-            gaps in proptest::collection::vec((0_usize..600_000, 0_usize..600_000), 0..5),
-            step in 1000_usize..700_000,
-            _seed in any::<u8>(),
+            (cuts, order) in proptest::collection::vec(0_usize..1_500_000, 0..9).prop_flat_map(|cuts| {
+                let order: Vec<usize> = (0..=cuts.len()).collect();
+                (Just(cuts), Just(order).prop_shuffle())
+            }),
         ) {
             let content = bytes(size);
-            prop_assert_eq!(digest_with_gaps(&content, &gaps, step), blake3::hash(&content));
+            prop_assert_eq!(digest_of(&content, &cuts, &order), Some(blake3::hash(&content)));
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct InputDescription {
     pub tail: FileTail,
     /// Zeros that follow the gzip data of a compressed file.
     pub gzip_padding: u64,
+    /// Bytes of a block of the file system, if product and file are both on it and it shares blocks between files.
+    pub shared_block: Option<u64>,
 }
 
 /// Places in an extension that a merge copies or edits.
@@ -110,7 +112,16 @@ pub fn describe<R: ReadAt + ?Sized>(
     let tail = scanner.tail();
     let primary = primary.ok_or(ScanError { hdu: 0, offset: 0, kind: ScanErrorKind::NotFits })?;
     let primary_sums = SumCards::of(&primary.header);
-    Ok(InputDescription { label: label.to_owned(), path, primary, primary_sums, extensions, tail, gzip_padding: 0 })
+    Ok(InputDescription {
+        label: label.to_owned(),
+        path,
+        primary,
+        primary_sums,
+        extensions,
+        tail,
+        gzip_padding: 0,
+        shared_block: None,
+    })
 }
 
 /// Refuses a header with illegal bytes or names: no reader could trust the product that has it.

@@ -2,23 +2,27 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::control::Control;
 use crate::durable::DurableError;
-use crate::durable::new_file::{NewFile, Replace};
+use crate::durable::new_file::{Durability, NewFile, Replace};
 use crate::fits::hdu::{ScanError, ScanErrorKind, ScanLimits};
+use crate::host;
 use crate::merge::content::Content;
-use crate::merge::execute::{self, ExecuteError, OpenInput};
+use crate::merge::execute::{self, ExecuteError, ExecuteOptions};
 use crate::merge::fingerprint::Fingerprint;
 use crate::merge::gzip::{GzipError, GzipLimits};
 use crate::merge::input::{self, InputDescription};
+use crate::merge::intake::OpenInput;
+use crate::merge::options::MergeOptions;
 use crate::merge::plan::{self, MergePlan, PlanError};
 use crate::merge::reader::FileReader;
-use crate::merge::report::MergeReport;
-use crate::merge::sealing::ChecksumMode;
+use crate::merge::report::{MergeReport, SourceReport};
+use crate::merge::sharing::Sharing;
 use crate::merge::source_digest;
 use crate::merge::verify::{self, ProductFault};
 use crate::specification::location::Location;
@@ -33,13 +37,20 @@ pub struct InputPlace {
     pub fingerprint: Option<Fingerprint>,
 }
 
+/// How a product gets its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Whether it may replace a file.
+    pub replace: Replace,
+    /// Whether that waits for the disk.
+    pub durability: Durability,
+}
+
 /// A merge that is decided and whose inputs are open.
 #[derive(Debug)]
 pub struct PreparedMerge {
     /// What will be done.
     pub plan: MergePlan,
-    /// Whether a DATASUM that a file records is believed.
-    pub checksum: ChecksumMode,
     inputs: Vec<OpenInput>,
 }
 
@@ -246,6 +257,9 @@ pub fn local_path(location: &Location, root: &Path, local_hosts: &[String]) -> O
 /// `date` goes into DATE; compressed inputs expand to no more than `limits`. Cost: the headers of plain inputs; a
 /// compressed one is expanded once, and so proved good.
 ///
+/// `product_folder` is where the product will be, if large data units are to be shared with their
+/// sources: whether its file system can is tried with a nameless file.
+///
 /// # Errors
 ///
 /// [`JobError`] naming the source that is missing, no regular file, not whole, changed since it was collected, or
@@ -255,6 +269,7 @@ pub fn prepare(
     places: &[InputPlace],
     date: Timestamp,
     limits: GzipLimits,
+    product_folder: Option<&Path>,
 ) -> Result<PreparedMerge, JobError> {
     let expected = specification.file_sources().count();
     if places.len() != expected {
@@ -262,16 +277,19 @@ pub fn prepare(
     }
     let mut inputs = Vec::with_capacity(places.len());
     let mut descriptions = Vec::with_capacity(places.len());
+    let mut sharing = product_folder.map(Sharing::new);
     for (file, place) in specification.file_sources().zip(places) {
         let input = open(&file.source.source_name, place, limits)?;
-        descriptions.push(describe(&input)?);
+        let mut description = describe(&input)?;
+        description.shared_block = sharing.as_mut().and_then(|sharing| sharing.block_bytes(&input));
+        descriptions.push(description);
         if let (Some(wanted), None) = (&file.source.digest, &place.fingerprint) {
             check_digest(&input, wanted)?;
         }
         inputs.push(input);
     }
     let plan = plan::plan(specification, &descriptions, date)?;
-    Ok(PreparedMerge { plan, checksum: ChecksumMode::default(), inputs })
+    Ok(PreparedMerge { plan, inputs })
 }
 
 fn open(label: &str, place: &InputPlace, limits: GzipLimits) -> Result<OpenInput, JobError> {
@@ -343,7 +361,8 @@ fn unreadable(input: &OpenInput, source: io::Error) -> JobError {
     }
 }
 
-/// Performs a prepared merge and publishes the product under `output`, whole and synced, or not at all.
+/// Performs a prepared merge and publishes the product under `output`, whole and (unless `publication` says otherwise) synced,
+/// or not at all.
 ///
 /// The notices of plan and data are in the second value. Nothing is left behind on an error.
 ///
@@ -354,19 +373,25 @@ fn unreadable(input: &OpenInput, source: io::Error) -> JobError {
 pub fn perform(
     prepared: &PreparedMerge,
     output: &Path,
-    replace: Replace,
+    publication: Publication,
+    options: MergeOptions,
     control: &dyn Control,
 ) -> Result<(MergeReport, Vec<crate::merge::report::Notice>), JobError> {
     let plan = &prepared.plan;
     let path = || output.to_owned();
-    if replace != Replace::Allowed && output.symlink_metadata().is_ok() {
+    let Publication { replace, durability } = publication;
+    if replace == Replace::Never && output.symlink_metadata().is_ok() {
         return Err(JobError::OutputExists { path: path() });
     }
-    let mut product = NewFile::create(output).map_err(|source| JobError::Create { path: path(), source })?;
-    allocate(product.file(), plan.product_bytes, output)?;
-    let executed = execute::execute(plan, &prepared.inputs, product.file(), control)
+    let product = NewFile::create(output).map_err(|source| JobError::Create { path: path(), source })?;
+    let mut product = product.with_durability(durability);
+    allocate(product.file(), plan, output)?;
+    let execution = ExecuteOptions::new(&options, durability, plan.product_bytes, host::memory_bytes());
+    let executed = execute::execute(plan, &prepared.inputs, product.file(), execution, control)
         .map_err(|error| name_full_disk(error, output, plan.product_bytes))?;
-    product.sync().map_err(|source| JobError::Publish { path: path(), source })?;
+    if durability != Durability::Unsynced {
+        product.sync().map_err(|source| JobError::Publish { path: path(), source })?;
+    }
     verify::check_product(product.file(), plan)?;
     product.publish(replace).map_err(|source| publish_error(source, output))?;
     let mut notices = plan.notices.clone();
@@ -374,20 +399,45 @@ pub fn perform(
     let report = MergeReport {
         product: path(),
         bytes: executed.bytes,
-        digest: executed.digest.to_hex().to_string(),
+        digest: executed.digest.map(|digest| digest.to_hex().to_string()),
+        sources: source_digests(prepared, &executed.input_digests),
         hdus: plan.hdus.len(),
         keywords: plan.keywords.len(),
     };
     Ok((report, notices))
 }
 
-/// Reserves the space of the product, so that a full disk is known before the first byte is copied.
-fn allocate(file: &File, bytes: u64, output: &Path) -> Result<(), JobError> {
+fn source_digests(prepared: &PreparedMerge, digests: &[blake3::Hash]) -> Vec<SourceReport> {
+    let digest = |(input, digest): (&OpenInput, &blake3::Hash)| SourceReport {
+        source: input.label.clone(),
+        digest: digest.to_hex().to_string(),
+    };
+    prepared.inputs.iter().zip(digests).map(digest).collect()
+}
+
+/// Reserves the space of the product, so that a full disk is known before the first byte is copied. What is shared
+/// with a source needs none.
+fn allocate(file: &File, plan: &MergePlan, output: &Path) -> Result<(), JobError> {
+    let mut position = 0;
+    for hdu in &plan.hdus {
+        if let Some(shared) = hdu.data.as_ref().and_then(|data| data.shared) {
+            allocate_range(file, position..hdu.data_offset() + shared.start, plan, output)?;
+            position = hdu.data_offset() + shared.end();
+        }
+    }
+    allocate_range(file, position..plan.product_bytes, plan, output)
+}
+
+fn allocate_range(file: &File, range: Range<u64>, plan: &MergePlan, output: &Path) -> Result<(), JobError> {
+    if range.is_empty() {
+        return Ok(());
+    }
     // Not fs2's `allocate`: posix_fallocate(3) does not set errno, and writes every page where it must emulate.
-    let allocated = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes);
+    let bytes = range.end - range.start;
+    let allocated = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), range.start, bytes);
     match allocated.map_err(io::Error::from) {
         Ok(()) => Ok(()),
-        Err(error) if is_full(&error) => Err(JobError::NoSpace { path: output.to_owned(), bytes }),
+        Err(error) if is_full(&error) => Err(JobError::NoSpace { path: output.to_owned(), bytes: plan.product_bytes }),
         // A file system without preallocation: the copy itself will find a full disk.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         Err(source) => Err(JobError::Create { path: output.to_owned(), source }),

@@ -4,6 +4,7 @@
 
 mod header;
 mod placement;
+mod sharing;
 
 use std::collections::HashSet;
 
@@ -18,12 +19,16 @@ use crate::fits::value::Value;
 use crate::fits::{BLOCK_BYTES, CARD_BYTES};
 use crate::merge::input::{ExtensionDescription, InputDescription, used_cards};
 use crate::merge::keywords::{self, Contribution, MergedKeyword};
-use crate::merge::plan::header::{close_header, image_extension_header, new_structure, structure_in_place};
+use crate::merge::plan::header::{
+    close_header, closed_block_count, image_extension_header, new_structure, structure_in_place,
+};
 use crate::merge::plan::placement::{CardPlacement, ExtensionNameBook};
 use crate::merge::report::{Notice, Notices};
 use crate::specification::keyword_rules;
 use crate::specification::model::{ExtensionNames, FitsFileSource, PrimaryData, SourceSpecification, Specification};
 use crate::status::Severity;
+
+pub use crate::merge::plan::sharing::SHARED_MIN_BYTES;
 
 /// A decided merge.
 #[derive(Clone, Debug)]
@@ -119,6 +124,24 @@ pub struct DataExtent {
     pub fill_bytes: u64,
     /// What missing padding is written as: a space for ASCII tables, 0 for all else (FITS Standard 3.3.2, 7.2.3).
     pub fill: u8,
+    /// Part of it that the product shares with the input, where the file system can.
+    pub shared: Option<SharedRange>,
+}
+
+/// A range of a data unit that a file system with reflinks stores once for input and product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedRange {
+    /// Byte offset in the data unit; in both files it is a multiple of the file system's block.
+    pub start: u64,
+    /// Length in bytes, a multiple of the block too.
+    pub bytes: u64,
+}
+
+impl SharedRange {
+    /// Byte offset behind it.
+    pub fn end(&self) -> u64 {
+        self.start + self.bytes
+    }
 }
 
 /// Which source gave a keyword of the primary header.
@@ -273,7 +296,9 @@ impl<'a> Builder<'a> {
             header.push_record(&keyword.record);
         }
         let capacity = target.map_or(0, |target| target.primary.header.block_count());
-        let (bytes, datasum_card, checksum_card) = close_header(header, capacity);
+        let blocks = closed_block_count(&header).max(capacity);
+        let (data, padding) = self.shared(target.and_then(|target| primary_extent(target, 0)), blocks);
+        let (bytes, datasum_card, checksum_card) = close_header(header, blocks + padding);
         let header_bytes = bytes.len() as u64;
         if let Some(target) = target {
             self.notice_resized(target.primary.header.byte_count(), header_bytes);
@@ -285,7 +310,7 @@ impl<'a> Builder<'a> {
             header: HeaderPlan::Complete(bytes),
             header_bytes,
             product_offset: 0,
-            data: target.and_then(|target| primary_extent(target, 0)),
+            data,
             datasum_card,
             checksum_card,
             recorded_datasum: target.and_then(|target| target.primary_sums.recorded_datasum),
@@ -448,8 +473,10 @@ impl<'a> Builder<'a> {
             let fault = "has text behind END, which is left out: spaces stand there in the product";
             self.notice_illegal_extension(input, extension.index, fault);
         }
-        let (header_bytes, edits) = cards.finish();
         let tail = if is_last { self.inputs[input].tail.missing_padding } else { 0 };
+        let data = extent(input, extension.data_offset, extension.data_bytes, tail, &extension.kind);
+        let (data, padding) = self.shared(data, cards.block_count());
+        let (header_bytes, edits) = cards.finish(padding);
         HduPlan {
             origin: Some(HduOrigin { input, hdu: extension.index }),
             kind: extension.kind.clone(),
@@ -462,7 +489,7 @@ impl<'a> Builder<'a> {
             },
             header_bytes,
             product_offset: 0,
-            data: extent(input, extension.data_offset, extension.data_bytes, tail, &extension.kind),
+            data,
             datasum_card,
             checksum_card,
             recorded_datasum: extension.sums.recorded_datasum,
@@ -507,7 +534,9 @@ impl<'a> Builder<'a> {
         let version = if self.names.insert(&name, 1) { 1 } else { self.names.next_version(&name) };
         let header = image_extension_header(&description.primary, &name, version)
             .map_err(|fault| self.fault(&name, PlanErrorKind::Card(fault)))?;
-        let (bytes, datasum_card, checksum_card) = close_header(header, 0);
+        let blocks = closed_block_count(&header);
+        let (data, padding) = self.shared(primary_extent(description, input), blocks);
+        let (bytes, datasum_card, checksum_card) = close_header(header, blocks + padding);
         Ok(HduPlan {
             origin: Some(HduOrigin { input, hdu: 0 }),
             kind: HduKind::Image,
@@ -515,11 +544,22 @@ impl<'a> Builder<'a> {
             header_bytes: bytes.len() as u64,
             header: HeaderPlan::Complete(bytes),
             product_offset: 0,
-            data: primary_extent(description, input),
+            data,
             datasum_card,
             checksum_card,
             recorded_datasum: description.primary_sums.recorded_datasum,
         })
+    }
+
+    /// Decides whether `data`, behind a header of `header_blocks` blocks that comes next, is shared with its input, and
+    /// with how many blank header blocks more.
+    fn shared(&self, data: Option<DataExtent>, header_blocks: u64) -> (Option<DataExtent>, u64) {
+        let Some(mut extent) = data else { return (None, 0) };
+        let block_bytes = self.inputs[extent.input].shared_block;
+        let found = block_bytes
+            .and_then(|bytes| sharing::align(&extent, self.position + header_blocks * BLOCK_BYTES as u64, bytes));
+        extent.shared = found.as_ref().map(|alignment| alignment.range);
+        (Some(extent), found.map_or(0, |alignment| alignment.padding_blocks))
     }
 
     fn add(&mut self, mut hdu: HduPlan) -> Result<(), PlanError> {
@@ -596,7 +636,7 @@ fn extent(input: usize, offset: u64, data_bytes: u64, missing_padding: u64, kind
     }
     let padded = data_bytes.div_ceil(BLOCK_BYTES as u64) * BLOCK_BYTES as u64;
     let fill = if *kind == HduKind::AsciiTable { b' ' } else { 0 };
-    Some(DataExtent { input, offset, bytes: padded - missing_padding, fill_bytes: missing_padding, fill })
+    Some(DataExtent { input, offset, bytes: padded - missing_padding, fill_bytes: missing_padding, fill, shared: None })
 }
 
 /// `YYYY-MM-DDThh:mm:ss` (FITS Standard 9.1.1), UTC.

@@ -65,12 +65,26 @@ pub struct MergeReport {
     pub product: PathBuf,
     /// Size of the product in bytes.
     pub bytes: u64,
-    /// BLAKE3 of the whole product, lower-case hex, as `b3sum` prints it.
-    pub digest: String,
+    /// BLAKE3 of the whole product, lower-case hex, as `b3sum` prints it; none if nobody asked for it.
+    pub digest: Option<String>,
+    /// What is known of each source file, if somebody asked for it: an in-place target first, then as in the
+    /// specification.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceReport>,
     /// Number of HDUs, the primary included.
     pub hdus: usize,
     /// Number of cards of the primary header that came from sources.
     pub keywords: usize,
+}
+
+/// A source file of a finished merge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceReport {
+    /// Its name in the specification.
+    pub source: String,
+    /// BLAKE3 of the file as it lies, lower-case hex.
+    pub digest: String,
 }
 
 /// One line of `dpm merge --json`: how a worker process speaks to the daemon.

@@ -14,6 +14,9 @@ pub enum ChecksumMode {
 }
 
 impl ChecksumMode {
+    /// Every word.
+    pub const WORDS: &[&str] = &["recompute", "trust"];
+
     /// As it is written in the configuration and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {

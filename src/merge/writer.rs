@@ -1,16 +1,21 @@
-//! Writes a product front to back, each byte once, and digests it while it is hot.
+//! The product's file while it is written: any thread writes its own part, each byte once.
 //!
-//! Small HDUs are gathered so that hundreds of them cost one write; of a large HDU the data goes straight
-//! to its place and the header follows when its sums are known.
+//! Who waits for the disk at the end hands over windows of written bytes early, so that the disk works while the merge
+//! does, and so that a product larger than memory does not push out what the acquisition has cached.
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::merge::digest::TreeDigest;
+use rustix::fs::Advice;
+use rustix::io::Errno;
 
-/// Bytes that stay in the second-level cache between reading, summing and writing.
-pub(crate) const BUFFER_BYTES: usize = 1024 * 1024;
+/// Bytes that are handed to the disk at once: enough for long writes, little enough that the last ones are soon done.
+const WINDOW_BYTES: u64 = 8 * 1024 * 1024;
+/// Windows between a hand-over and the drop of what is then on the disk.
+const DROP_DISTANCE: u64 = 4;
 
 /// A write that failed, and where.
 #[derive(Debug)]
@@ -19,73 +24,77 @@ pub(crate) struct WriteFailure {
     pub(crate) source: io::Error,
 }
 
+/// When written bytes go to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteBehind {
+    /// When the system likes: for who does not wait for the disk.
+    Never,
+    /// While the rest is still being written; the page cache keeps them.
+    Start,
+    /// The same, and the page cache lets go of them: for products that would fill it.
+    Drop,
+}
+
 /// The file under construction.
-pub(crate) struct ProductWriter<'a> {
-    output: &'a File,
-    gathered: Vec<u8>,
-    /// File offset of the first gathered byte.
-    gathered_offset: u64,
-    digest: TreeDigest,
+#[derive(Debug)]
+pub(crate) struct ProductFile<'a> {
+    file: &'a File,
+    write_behind: WriteBehind,
+    written: AtomicU64,
 }
 
-impl ProductWriter<'_> {
-    pub(crate) fn new(output: &File) -> ProductWriter<'_> {
-        let gathered = Vec::with_capacity(BUFFER_BYTES);
-        ProductWriter { output, gathered, gathered_offset: 0, digest: TreeDigest::new() }
+impl ProductFile<'_> {
+    /// Writes into `file`, which is empty.
+    pub(crate) fn new(file: &File, write_behind: WriteBehind) -> ProductFile<'_> {
+        ProductFile { file, write_behind, written: AtomicU64::new(0) }
     }
 
-    /// Offset at which the next byte goes.
-    fn position(&self) -> u64 {
-        self.gathered_offset + self.gathered.len() as u64
+    /// Writes `bytes` at `offset`.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), WriteFailure> {
+        self.file.write_all_at(bytes, offset).map_err(|source| WriteFailure { offset, source })?;
+        self.hand_over(bytes.len() as u64);
+        Ok(())
     }
 
-    /// Room for `bytes` more bytes (at most [`BUFFER_BYTES`]), zeroed, to be filled by the caller.
-    pub(crate) fn gather(&mut self, bytes: usize) -> Result<&mut [u8], WriteFailure> {
-        if self.gathered.len() + bytes > BUFFER_BYTES {
-            self.flush()?;
+    /// Shares `count` bytes of `source` with the product (copy_file_range(2), which makes reflinks where both files
+    /// and their offsets allow it); gives how many bytes of the range it could not: they are to be copied.
+    pub(crate) fn share(&self, source: &File, from: u64, to: u64, count: u64) -> Result<u64, WriteFailure> {
+        let mut done = 0;
+        while done < count {
+            let (mut read_at, mut write_at) = (from + done, to + done);
+            let wanted = usize::try_from(count - done).unwrap_or(usize::MAX);
+            match rustix::fs::copy_file_range(source, Some(&mut read_at), self.file, Some(&mut write_at), wanted) {
+                Ok(0) | Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOSYS) => break,
+                Ok(copied) => done += copied as u64,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(WriteFailure { offset: to + done, source: error.into() }),
+            }
         }
-        let start = self.gathered.len();
-        self.gathered.resize(start + bytes, 0);
-        Ok(&mut self.gathered[start..])
+        Ok(count - done)
     }
 
-    /// Starts a large HDU: leaves room for its header.
-    pub(crate) fn begin_large(&mut self, header_bytes: u64) -> Result<(), WriteFailure> {
-        self.flush()?;
-        self.digest.leave_gap(header_bytes);
-        self.gathered_offset += header_bytes;
-        Ok(())
+    /// Starts the write-back of earlier windows. Threads write roughly in order, so a window that was counted full is
+    /// nearly full; what is missed goes to the disk at the end.
+    ///
+    /// `POSIX_FADV_DONTNEED` starts the write-back of dirty pages and drops clean ones (Linux, mm/fadvise.c).
+    fn hand_over(&self, bytes: u64) {
+        if self.write_behind == WriteBehind::Never {
+            return;
+        }
+        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
+        for window in before / WINDOW_BYTES..(before + bytes) / WINDOW_BYTES {
+            self.advise(window.checked_sub(1));
+            if self.write_behind == WriteBehind::Drop {
+                self.advise(window.checked_sub(DROP_DISTANCE));
+            }
+        }
     }
 
-    /// Writes the next piece of a large HDU's data.
-    pub(crate) fn write_data(&mut self, bytes: &[u8]) -> Result<(), WriteFailure> {
-        self.digest.update(bytes);
-        write_at(self.output, self.gathered_offset, bytes)?;
-        self.gathered_offset += bytes.len() as u64;
-        Ok(())
+    fn advise(&self, window: Option<u64>) {
+        if let Some(window) = window {
+            // Only a hint: without it the bytes go to the disk later.
+            let _ =
+                rustix::fs::fadvise(self.file, window * WINDOW_BYTES, NonZeroU64::new(WINDOW_BYTES), Advice::DontNeed);
+        }
     }
-
-    /// Ends a large HDU with its header, which goes to `offset`.
-    pub(crate) fn end_large(&mut self, offset: u64, header: &[u8]) -> Result<(), WriteFailure> {
-        self.digest.fill_gap(header);
-        write_at(self.output, offset, header)
-    }
-
-    fn flush(&mut self) -> Result<(), WriteFailure> {
-        self.digest.update(&self.gathered);
-        write_at(self.output, self.gathered_offset, &self.gathered)?;
-        self.gathered_offset = self.position();
-        self.gathered.clear();
-        Ok(())
-    }
-
-    /// Writes what is left; returns the BLAKE3 of the file and its size.
-    pub(crate) fn finish(mut self) -> Result<(blake3::Hash, u64), WriteFailure> {
-        self.flush()?;
-        Ok((self.digest.finish(), self.gathered_offset))
-    }
-}
-
-fn write_at(output: &File, offset: u64, bytes: &[u8]) -> Result<(), WriteFailure> {
-    output.write_all_at(bytes, offset).map_err(|source| WriteFailure { offset, source })
 }

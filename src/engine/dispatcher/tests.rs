@@ -8,18 +8,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::engine::action::{Action, Answer, EngineError, Input, QueueRequest, StepFailure, StepOutcome};
+use crate::engine::action::{
+    Action, Answer, EngineError, Input, MergedProduct, QueueRequest, StepFailure, StepOutcome,
+};
 use crate::engine::daq::InternalDaqStatus;
 use crate::engine::dispatcher::Dispatcher;
 use crate::engine::schedule::Limits;
 use crate::engine::settings::{EngineSettings, RetryPolicy};
 use crate::engine::state::Step;
 use crate::merge::fingerprint::Fingerprint;
-use crate::merge::report::{MergeReport, Notice};
+use crate::merge::report::Notice;
 use crate::release::{Delivered, Method};
 use crate::specification::validate;
 use crate::status::{DaqStatus, Progress, Severity, SubState};
-use crate::store::{Change, ReceiverRow, StoreError, StoreErrorKind};
+use crate::store::{Change, ProductRow, ReceiverRow, StoreError, StoreErrorKind};
 use crate::transfer::Collected;
 use crate::transfer::plan::CollectMode;
 
@@ -34,8 +36,7 @@ pub(in crate::engine) fn settings() -> EngineSettings {
         local_hosts: Vec::new(),
         worker_program: "/bin/false".into(),
         worker_niceness: 0,
-        checksum: crate::merge::sealing::ChecksumMode::Recompute,
-        gzip: crate::merge::gzip::GzipLimits::DEFAULT,
+        merge: crate::merge::options::MergeOptions::default(),
         retry: RetryPolicy { attempts: 3, first_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(60) },
         queue_length: 5,
     }
@@ -57,7 +58,8 @@ fn store_error(kind: StoreErrorKind) -> StoreError {
 }
 
 fn merged() -> StepOutcome {
-    StepOutcome::Merged(MergeReport { product: "/p".into(), bytes: 2880, digest: "d".to_owned(), hdus: 1, keywords: 0 })
+    let product = ProductRow { bytes: 2880, digest: "d".to_owned() };
+    StepOutcome::Merged(MergedProduct { product, hdus: 1, source_digests: Vec::new() })
 }
 
 /// A file that came into the DAQ's folder.

@@ -105,7 +105,7 @@ async fn a_good_worker() {
     );
     let run = run(&script, Duration::from_secs(20)).await;
     let Ok(StepOutcome::Merged(report)) = &run.outcome else { panic!("{:?}", run.outcome) };
-    assert_eq!((report.bytes, report.hdus), (5, 1));
+    assert_eq!((report.product.bytes, report.hdus), (5, 1));
     assert!(matches!(&run.inputs[0], Input::Progressed { progress, .. } if progress.bytes_total == 5));
     assert!(matches!(&run.inputs[1], Input::Noticed { notice, .. } if notice.id == "X:a"));
     assert_eq!(run.inputs.len(), 2);

@@ -8,14 +8,23 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::control::Control;
-use crate::durable::new_file::Replace;
+use crate::control::{Control, Unwatched};
+use crate::durable::new_file::{Durability, Replace};
 use crate::fits::BLOCK_BYTES;
 use crate::fits::checksum::Sum32;
-use crate::merge::execute::ExecuteError;
+use crate::fits::hdu::{Hdu, ScanLimits, scan};
+use crate::merge::content::Content;
+use crate::merge::execute::{ExecuteError, ExecuteOptions, Executed, execute};
+use crate::merge::fingerprint::Fingerprint;
+use crate::merge::input::InputDescription;
+use crate::merge::intake::OpenInput;
 use crate::merge::job::{JobError, perform};
-use crate::merge::testing::{TestHdu, TestMerge, file, pixels, source};
-use crate::merge::writer::BUFFER_BYTES;
+use crate::merge::options::{DigestScope, MergeOptions, PageCache};
+use crate::merge::plan;
+use crate::merge::sealing::ChecksumMode;
+use crate::merge::stripes::STRIPE_BYTES;
+use crate::merge::testing::{TestHdu, TestMerge, date, described, file, pixels, source, synced};
+use crate::merge::writer::WriteBehind;
 
 /// Does something at the first word of progress beyond `at`, and cancels from `cancel_at` on.
 struct Disturber<F: Fn() + Sync> {
@@ -56,7 +65,8 @@ fn disturb(cancel_at: u64, act: impl Fn(&Path) + Sync) -> (Result<(), JobError>,
     std::thread::sleep(Duration::from_millis(20));
     let input: PathBuf = folder.path().join("input0.fits");
     let control = Disturber { at: 2_000_000, cancel_at, seen: AtomicU64::new(0), act: || act(&input) };
-    let outcome = perform(&prepared, &folder.path().join("out.fits"), Replace::Never, &control);
+    let outcome =
+        perform(&prepared, &folder.path().join("out.fits"), synced(Replace::Never), MergeOptions::default(), &control);
     (outcome.map(|_| ()), names(folder.path()))
 }
 
@@ -66,23 +76,23 @@ fn open(path: &Path) -> File {
 
 #[test]
 fn sizes_around_the_buffer_and_hundreds_of_small_hdus() {
-    let near =
-        (-2..3).map(|step: i64| (BUFFER_BYTES as i64 - BLOCK_BYTES as i64 + step * 1440).unsigned_abs() as usize);
+    let near = (-2..3)
+        .map(|step: i64| (STRIPE_BYTES as usize as i64 - BLOCK_BYTES as i64 + step * 1440).unsigned_abs() as usize);
     let mut hdus = vec![TestHdu::primary()];
-    for size in near.chain([3 * BUFFER_BYTES, 1, 2 * BUFFER_BYTES + 1, 0, 5]) {
+    for size in near.chain([3 * STRIPE_BYTES as usize, 1, 2 * STRIPE_BYTES as usize + 1, 0, 5]) {
         hdus.push(TestHdu::image("", size).sealed());
     }
     for index in 0..700 {
         hdus.push(TestHdu::image("", index * 13).with_filler(index % 50).sealed());
     }
-    hdus.push(TestHdu::image("", BUFFER_BYTES + 7).sealed());
+    hdus.push(TestHdu::image("", STRIPE_BYTES as usize + 7).sealed());
     // A naive writer: everything was sealed, so everything behind the primary header stays as it is.
     let product = TestMerge::of(&[("a", file(&hdus)), ("b", file(&hdus))]).product();
     let behind = &file(&hdus)[BLOCK_BYTES..];
     assert!(product.bytes[BLOCK_BYTES..] == [behind, behind].concat());
     assert_eq!(product.notices, [""; 0]);
     // Large data in a primary HDU, whose header comes last.
-    let det = TestHdu::primary_image(4 * BUFFER_BYTES + 3).with_filler(100);
+    let det = TestHdu::primary_image(4 * STRIPE_BYTES as usize + 3).with_filler(100);
     let target = json!({"source": source("det")});
     let product =
         TestMerge::with(&[source("a")], &target, &[("det", file(std::slice::from_ref(&det))), ("a", file(&hdus))])
@@ -129,7 +139,7 @@ fn an_input_that_is_replaced_by_name_is_still_the_one_that_was_opened() {
 
 #[test]
 fn wrong_sums_of_a_source_are_told_and_mended() {
-    for size in [10, 3 * BUFFER_BYTES] {
+    for size in [10, 3 * STRIPE_BYTES as usize] {
         let sealed = TestHdu::image("A", size).sealed();
         let mut damaged = pixels(size);
         damaged[5] ^= 1;
@@ -151,4 +161,133 @@ fn a_right_datasum_with_a_wrong_checksum_is_sealed_anew() {
     let product = TestMerge::of(&[("a", bytes)]).product();
     assert_eq!(product.notices, [""; 0]);
     assert_eq!(Sum32::of(product.hdu(1)).value(), u32::MAX);
+}
+
+/// Merges `files` with `options`, as if product and sources shared blocks of `block` bytes.
+fn product_with(merge: &TestMerge, options: MergeOptions, block: Option<u64>) -> (Vec<u8>, Executed) {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs: Vec<OpenInput> = merge
+        .write(folder.path())
+        .into_iter()
+        .zip(&merge.files)
+        .map(|(place, (label, _))| {
+            let file = File::open(&place.path).unwrap();
+            let fingerprint = Fingerprint::of(&file).unwrap();
+            OpenInput { label: label.clone(), path: place.path, file, content: Content::Plain, fingerprint }
+        })
+        .collect();
+    let descriptions: Vec<_> = merge
+        .files
+        .iter()
+        .map(|(label, bytes)| InputDescription { shared_block: block, ..described(label, bytes) })
+        .collect();
+    let plan = plan::plan(&merge.specification, &descriptions, date()).unwrap();
+    let output = tempfile::tempfile().unwrap();
+    let execution = ExecuteOptions::new(&options, Durability::Synced, plan.product_bytes, u64::MAX);
+    let executed = execute(&plan, &inputs, &output, execution, &Unwatched).unwrap();
+    let mut bytes = vec![0; plan.product_bytes as usize];
+    output.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(output.metadata().unwrap().len(), plan.product_bytes);
+    (bytes, executed)
+}
+
+fn mixed_merge() -> TestMerge {
+    let one = [
+        TestHdu::primary_image(5_000_000),
+        TestHdu::image("A", 9_000_001).sealed(),
+        TestHdu::ascii_table("T", 700),
+        TestHdu::image("B", 2_000_000),
+    ];
+    let mut two = vec![TestHdu::primary()];
+    two.extend((0..30).map(|index| TestHdu::image(&format!("S{index}"), index * 9_000).sealed()));
+    two.push(TestHdu::image("L", 12_345_678));
+    TestMerge::of(&[("one", file(&one)), ("two", [file(&two), b"behind".to_vec()].concat())])
+}
+
+#[test]
+fn every_way_of_copying_gives_the_same_product() {
+    let merge = mixed_merge();
+    let (expected, first) = product_with(&merge, MergeOptions { threads: 1, ..MergeOptions::default() }, None);
+    assert_eq!(first.digest, Some(blake3::hash(&expected)));
+    for threads in [2, 3, 8] {
+        for (digest, page_cache) in [(DigestScope::All, PageCache::Drop), (DigestScope::Nothing, PageCache::Keep)] {
+            for checksum in [ChecksumMode::Recompute, ChecksumMode::Trust] {
+                let options = MergeOptions { threads, digest, page_cache, checksum, ..MergeOptions::default() };
+                let (bytes, executed) = product_with(&merge, options, None);
+                assert!(bytes == expected, "{options:?}");
+                let wanted = (digest == DigestScope::All).then(|| blake3::hash(&expected));
+                assert_eq!(executed.digest, wanted, "{options:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sources_are_digested_as_they_lie() {
+    let merge = mixed_merge();
+    for block in [None, Some(4096)] {
+        let options = MergeOptions { digest: DigestScope::All, ..MergeOptions::default() };
+        let (_, executed) = product_with(&merge, options, block);
+        let expected: Vec<_> = merge.files.iter().map(|(_, bytes)| blake3::hash(bytes)).collect();
+        assert_eq!(executed.input_digests, expected);
+    }
+}
+
+/// Where the file system does not share after all, the bytes are copied; the product is the same.
+#[test]
+fn a_product_that_shares_blocks_has_the_same_data_behind_longer_headers() {
+    let merge = mixed_merge();
+    let (plain, _) = product_with(&merge, MergeOptions::default(), None);
+    let (plain_hdus, _) = scan(plain.as_slice(), ScanLimits::default()).unwrap();
+    for (checksum, digest) in [
+        (ChecksumMode::Recompute, DigestScope::Product),
+        (ChecksumMode::Trust, DigestScope::Product),
+        (ChecksumMode::Trust, DigestScope::Nothing),
+    ] {
+        let options = MergeOptions { checksum, digest, ..MergeOptions::default() };
+        let (shared, executed) = product_with(&merge, options, Some(4096));
+        let (hdus, tail) = scan(shared.as_slice(), ScanLimits::default()).unwrap();
+        assert_eq!((hdus.len(), tail.trailing_bytes), (plain_hdus.len(), 0));
+        assert!(shared.len() > plain.len());
+        for (one, other) in hdus.iter().zip(&plain_hdus) {
+            let data = |bytes: &[u8], hdu: &Hdu| bytes[hdu.data_offset as usize..hdu.end_offset() as usize].to_vec();
+            assert!(data(&shared, one) == data(&plain, other), "HDU {}", one.index);
+            assert_eq!(Sum32::of(&shared[one.header_offset as usize..one.end_offset() as usize]).value(), u32::MAX);
+            assert_eq!(one.header.faults(), []);
+        }
+        assert_eq!(executed.digest, (digest == DigestScope::Product).then(|| blake3::hash(&shared)));
+    }
+}
+
+/// A trusted sum is not looked at, a recomputed one is.
+#[test]
+fn trust_takes_the_recorded_sum_as_it_is() {
+    let sealed = TestHdu::image("A", 9_000_000).sealed();
+    let mut damaged = pixels(9_000_000);
+    damaged[5] ^= 1;
+    let mut bytes = [file(&[TestHdu::primary()]), sealed.bytes()].concat();
+    let start = bytes.len() - 9_000_000usize.next_multiple_of(BLOCK_BYTES);
+    bytes[start..start + damaged.len()].copy_from_slice(&damaged);
+    let merge = TestMerge::of(&[("a", bytes)]);
+    for (checksum, notices) in [(ChecksumMode::Recompute, 1), (ChecksumMode::Trust, 0)] {
+        let options = MergeOptions { checksum, digest: DigestScope::Nothing, ..MergeOptions::default() };
+        assert_eq!(product_with(&merge, options, Some(4096)).1.notices.len(), notices);
+    }
+}
+
+#[test]
+fn the_page_cache_is_spared_where_a_product_would_crowd_it() {
+    const MIB: u64 = 1 << 20;
+    let check = |page_cache, durability, product_bytes, expected| {
+        let options = MergeOptions { page_cache, ..MergeOptions::default() };
+        let found = ExecuteOptions::new(&options, durability, product_bytes, 8 * MIB).write_behind;
+        assert_eq!(found, expected, "{page_cache:?} {durability:?} {product_bytes}");
+    };
+    check(PageCache::Auto, Durability::Synced, MIB, WriteBehind::Start);
+    check(PageCache::Auto, Durability::Content, MIB + 1, WriteBehind::Drop);
+    check(PageCache::Auto, Durability::Unsynced, MIB, WriteBehind::Never);
+    check(PageCache::Auto, Durability::Unsynced, MIB + 1, WriteBehind::Drop);
+    check(PageCache::Keep, Durability::Content, 99 * MIB, WriteBehind::Start);
+    check(PageCache::Keep, Durability::Unsynced, 99 * MIB, WriteBehind::Never);
+    check(PageCache::Drop, Durability::Unsynced, 0, WriteBehind::Drop);
 }

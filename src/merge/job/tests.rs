@@ -10,7 +10,8 @@ use crate::durable::new_file::Replace;
 use crate::merge::fingerprint::Fingerprint;
 use crate::merge::gzip::GzipLimits;
 use crate::merge::job::{InputPlace, JobError, Remedy, locate, perform, prepare};
-use crate::merge::testing::{TestHdu, TestMerge, date, file, source, source_with, specification};
+use crate::merge::options::MergeOptions;
+use crate::merge::testing::{TestHdu, TestMerge, date, file, source, source_with, specification, synced};
 use crate::status::with_causes;
 
 fn merge() -> TestMerge {
@@ -22,7 +23,7 @@ fn refusal(make: impl Fn(&Path)) -> JobError {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fits");
     make(&path);
-    prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT)
+    prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT, None)
         .expect_err("refused")
 }
 
@@ -48,9 +49,9 @@ fn a_source_must_be_what_was_collected() {
     let mut places = merge().write(folder.path());
     let fingerprint = Fingerprint::of(&std::fs::File::open(&places[0].path).unwrap()).unwrap();
     places[0].fingerprint = Some(fingerprint.clone());
-    prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT).unwrap();
+    prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT, None).unwrap();
     places[0].fingerprint = Some(Fingerprint { changed_ns: fingerprint.changed_ns + 1, ..fingerprint });
-    let error = prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT).expect_err("changed");
+    let error = prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT, None).expect_err("changed");
     assert!(matches!(error, JobError::ChangedSinceCollected { .. }) && error.remedy() == Remedy::RetryLater);
 }
 
@@ -60,7 +61,8 @@ fn the_list_of_inputs_must_be_the_specifications() {
     let folder = tempfile::tempdir().unwrap();
     let place = merge().write(folder.path()).remove(0);
     for places in [vec![], vec![place.clone(), place.clone()]] {
-        let error = prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT).expect_err("wrong number");
+        let error =
+            prepare(&merge().specification, &places, date(), GzipLimits::DEFAULT, None).expect_err("wrong number");
         assert!(matches!(error, JobError::WrongInputs { expected: 1, .. }), "{error:?}");
     }
 }
@@ -71,17 +73,26 @@ fn outputs_are_replaced_only_on_request_and_never_half() {
     let prepared = merge().prepare(folder.path());
     let output = folder.path().join("out.fits");
     std::fs::File::create(&output).unwrap().write_all(b"old").unwrap();
-    let error = perform(&prepared, &output, Replace::Never, &Unwatched).expect_err("exists");
+    let error =
+        perform(&prepared, &output, synced(Replace::Never), MergeOptions::default(), &Unwatched).expect_err("exists");
     assert!(matches!(error, JobError::OutputExists { .. }));
     assert_eq!(std::fs::read(&output).unwrap(), b"old");
-    let (report, _) = perform(&prepared, &output, Replace::Allowed, &Unwatched).unwrap();
+    let (report, _) =
+        perform(&prepared, &output, synced(Replace::Allowed), MergeOptions::default(), &Unwatched).unwrap();
     assert_eq!(std::fs::metadata(&output).unwrap().len(), report.bytes);
-    let nowhere = perform(&prepared, &folder.path().join("no/out.fits"), Replace::Never, &Unwatched);
+    let nowhere = perform(
+        &prepared,
+        &folder.path().join("no/out.fits"),
+        synced(Replace::Never),
+        MergeOptions::default(),
+        &Unwatched,
+    );
     assert!(matches!(nowhere, Err(JobError::Create { .. })));
     // A dangling link is a name that is taken.
     let link = folder.path().join("link.fits");
     std::os::unix::fs::symlink("nowhere", &link).unwrap();
-    let error = perform(&prepared, &link, Replace::Never, &Unwatched).expect_err("exists");
+    let error =
+        perform(&prepared, &link, synced(Replace::Never), MergeOptions::default(), &Unwatched).expect_err("exists");
     assert!(matches!(error, JobError::OutputExists { .. }));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
 }
@@ -124,9 +135,15 @@ fn an_empty_file_system_is_known_before_the_first_byte() {
         return;
     }
     let prepared =
-        prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT)
+        prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT, None)
             .unwrap();
-    let outcome = perform(&prepared, &folder.path().join("out.fits"), Replace::Never, &Unwatched);
+    let outcome = perform(
+        &prepared,
+        &folder.path().join("out.fits"),
+        synced(Replace::Never),
+        MergeOptions::default(),
+        &Unwatched,
+    );
     assert!(matches!(outcome, Err(JobError::NoSpace { .. } | JobError::Create { .. })), "{outcome:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -98,6 +98,11 @@ pub(in crate::merge::plan) fn image_extension_header(
     Ok(header)
 }
 
+/// Blocks of `header` with its two sum cards and END.
+pub(in crate::merge::plan) fn closed_block_count(header: &Header) -> u64 {
+    (header.cards().len() + 3).div_ceil(CARDS_PER_BLOCK) as u64
+}
+
 /// Adds the two sum cards and spare blank cards so that the header fills at least `capacity_blocks`; returns its
 /// bytes and the indices of DATASUM and CHECKSUM.
 pub(in crate::merge::plan) fn close_header(mut header: Header, capacity_blocks: u64) -> (Vec<u8>, usize, usize) {

@@ -35,15 +35,26 @@ impl CardPlacement<'_> {
         self.edits.push((index, fixed_card("EXTVER", &version.to_string(), "raised: the name was taken")));
     }
 
-    /// Bytes of the header in the product, and the edits, a moved END among them.
-    pub(in crate::merge::plan) fn finish(mut self) -> (u64, Vec<(usize, Card)>) {
-        let end = self.extension.end_card.max(self.next);
-        if end != self.extension.end_card {
-            self.edits.push((end, Card::END));
-        }
-        let blocks = (end + 1).div_ceil(CARDS_PER_BLOCK);
+    /// Blocks that the header needs in the product.
+    pub(in crate::merge::plan) fn block_count(&self) -> u64 {
+        (self.extension.end_card.max(self.next) + 1).div_ceil(CARDS_PER_BLOCK) as u64
+    }
+
+    /// Bytes of the header in the product with `padding` blank blocks more, and the edits, a moved END among them.
+    pub(in crate::merge::plan) fn finish(mut self, padding: u64) -> (u64, Vec<(usize, Card)>) {
+        let blocks = (self.block_count() + padding) as usize;
+        let own_end = self.extension.end_card;
+        // END stands in the last block of a header, so blank blocks go before it.
+        let end = if padding > 0 { blocks * CARDS_PER_BLOCK - 1 } else { own_end.max(self.next) };
         if self.extension.has_text_behind_end {
-            self.edits.extend((end + 1..blocks * CARDS_PER_BLOCK).map(|index| (index, Card::BLANK)));
+            let behind = self.next.max(own_end + 1);
+            self.edits.extend((behind..blocks * CARDS_PER_BLOCK).map(|index| (index, Card::BLANK)));
+        }
+        if end != own_end {
+            if self.next <= own_end {
+                self.edits.push((own_end, Card::BLANK));
+            }
+            self.edits.push((end, Card::END));
         }
         ((blocks * BLOCK_BYTES) as u64, self.edits)
     }

@@ -4,10 +4,13 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use crate::control::Unwatched;
+use crate::durable::new_file::Durability;
 use crate::fits::BLOCK_BYTES;
 use crate::merge::content::Content;
-use crate::merge::execute::{OpenInput, execute};
+use crate::merge::execute::{ExecuteOptions, execute};
 use crate::merge::fingerprint::Fingerprint;
+use crate::merge::intake::OpenInput;
+use crate::merge::options::MergeOptions;
 use crate::merge::testing::{TestHdu, TestMerge, file};
 use crate::merge::verify::{FileVerdict, SumVerdict, check_product, verify};
 
@@ -94,7 +97,14 @@ fn check_changed(change: impl Fn(&std::fs::File), expected: Option<(usize, &str)
     let inputs = [OpenInput { label: "a".to_owned(), path, file: input, content: Content::Plain, fingerprint }];
     let plan = merge.plan();
     let output = tempfile::tempfile().unwrap();
-    execute(&plan, &inputs, &output, &Unwatched).unwrap();
+    execute(
+        &plan,
+        &inputs,
+        &output,
+        ExecuteOptions::new(&MergeOptions::default(), Durability::Synced, plan.product_bytes, u64::MAX),
+        &Unwatched,
+    )
+    .unwrap();
     change(&output);
     match (check_product(&output, &plan), expected) {
         (Ok(()), None) => {}

@@ -45,8 +45,7 @@ pub(crate) async fn daemon(connections_max: usize) -> Daemon {
         local_hosts: Vec::new(),
         worker_program: "/bin/false".into(),
         worker_niceness: 0,
-        checksum: crate::merge::sealing::ChecksumMode::Recompute,
-        gzip: crate::merge::gzip::GzipLimits::DEFAULT,
+        merge: crate::merge::options::MergeOptions::default(),
         retry: RetryPolicy { attempts: 1, first_pause: Duration::ZERO, longest_pause: Duration::ZERO },
         queue_length: 100,
     };
