@@ -31,7 +31,8 @@ pub(crate) struct Reading {
 pub(crate) struct HduReading {
     pub(crate) data_sum: c_int,
     pub(crate) hdu_sum: c_int,
-    /// Name, value text (strings unquoted and joined over their CONTINUE cards) of each keyword with a value.
+    /// Name and value of each keyword with a value: strings joined over their CONTINUE cards, logicals as 0 or 1,
+    /// reals (one or a complex pair) as the number of their bits.
     pub(crate) keywords: Vec<(String, String)>,
 }
 
@@ -103,35 +104,73 @@ fn read_file(path: &str) -> Reading {
 fn read_keywords(file: *mut sys::fitsfile) -> Vec<(String, String)> {
     let (mut status, mut count, mut more) = (0, 0, 0);
     let mut found = Vec::new();
-    // SAFETY: CFITSIO writes at most 81 bytes into each buffer; a long string is its own and is freed by it.
+    // SAFETY: CFITSIO writes at most 81 bytes into each buffer.
     unsafe {
         sys::ffghsp(file, &raw mut count, &raw mut more, &raw mut status);
         for number in 1..=count {
             let mut buffers = [[0 as c_char; 81]; 3];
             let [name, value, comment] = &mut buffers;
             sys::ffgkyn(file, number, name.as_mut_ptr(), value.as_mut_ptr(), comment.as_mut_ptr(), &raw mut status);
-            let text = |buffer: &[c_char; 81]| CStr::from_ptr(buffer.as_ptr()).to_string_lossy().into_owned();
-            let (name, mut value) = (text(name), text(value));
+            let (mut kind, mut unknown) = (0 as c_char, 0);
+            sys::ffdtyp(value.as_ptr(), &raw mut kind, &raw mut unknown);
+            let name = CStr::from_ptr(name.as_ptr());
+            let text = name.to_string_lossy().into_owned();
             if status != 0 {
-                found.push((name, format!("status {status}")));
+                found.push((text, format!("status {status}")));
                 status = 0;
-                continue;
+            } else if unknown == 0 {
+                found.push((
+                    text,
+                    read_value(file, name, kind as u8).unwrap_or_else(|status| format!("status {status}")),
+                ));
             }
-            if value.is_empty() {
-                continue;
-            }
-            if value.starts_with('\'') {
-                let keyword = CString::new(name.as_str()).unwrap();
-                let mut long = ptr::null_mut();
-                sys::ffgkls(file, keyword.as_ptr(), &raw mut long, ptr::null_mut(), &raw mut status);
-                if status == 0 && !long.is_null() {
-                    value = CStr::from_ptr(long).to_string_lossy().into_owned();
-                    sys::fffree(long.cast(), &raw mut status);
-                }
-                status = 0;
-            }
-            found.push((name, value));
         }
     }
     found
+}
+
+/// The value of a keyword, whose kind CFITSIO names by a letter.
+#[expect(unsafe_code, reason = "CFITSIO is a C library; this runs in a child process")]
+fn read_value(file: *mut sys::fitsfile, name: &CStr, kind: u8) -> Result<String, c_int> {
+    let (mut status, comment) = (0, ptr::null_mut());
+    // SAFETY: every pointer is to a live local; a long string is CFITSIO's own and is freed by it.
+    let value = unsafe {
+        match kind {
+            b'C' => {
+                let (mut long, mut freed) = (ptr::null_mut(), 0);
+                sys::ffgkls(file, name.as_ptr(), &raw mut long, comment, &raw mut status);
+                let text =
+                    if long.is_null() { String::new() } else { CStr::from_ptr(long).to_string_lossy().into_owned() };
+                sys::fffree(long.cast(), &raw mut freed);
+                text
+            }
+            b'L' => {
+                let mut logical = 0;
+                sys::ffgkyl(file, name.as_ptr(), &raw mut logical, comment, &raw mut status);
+                logical.to_string()
+            }
+            b'I' => {
+                let (mut signed, mut unsigned) = (0, 0);
+                sys::ffgkyjj(file, name.as_ptr(), &raw mut signed, comment, &raw mut status);
+                if status == 0 {
+                    signed.to_string()
+                } else {
+                    status = 0;
+                    sys::ffgkyujj(file, name.as_ptr(), &raw mut unsigned, comment, &raw mut status);
+                    unsigned.to_string()
+                }
+            }
+            b'X' => {
+                let mut pair = [0.0_f64; 2];
+                sys::ffgkym(file, name.as_ptr(), pair.as_mut_ptr(), comment, &raw mut status);
+                format!("{},{}", pair[0].to_bits(), pair[1].to_bits())
+            }
+            _ => {
+                let mut real = 0.0_f64;
+                sys::ffgkyd(file, name.as_ptr(), &raw mut real, comment, &raw mut status);
+                real.to_bits().to_string()
+            }
+        }
+    };
+    if status == 0 { Ok(value) } else { Err(status) }
 }

@@ -3,6 +3,7 @@
 
     judge.py product FILE...                      is every file a sound product?
     judge.py same-data PRODUCT HDU SOURCE HDU     are two data units equal, bit for bit?
+    judge.py package-files                        the FITS files of astropy's own test data, a path each line
     judge.py header FILE [--hdu HDU]              a header as a JSON list of [keyword, value, comment]
 
 HDU is an index from 0 or an extension's name, `NAME` or `NAME,VERSION`. Exit code: 0 sound or equal; 1 not; 2 wrong usage.
@@ -30,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import astropy
 import numpy as np
 from astropy.io import fits
 
@@ -263,10 +265,20 @@ def header(path: Path, hdu: Any) -> int:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON can say it: an undefined value is null, a complex one is text."""
+    """`value` as JSON can say it: an undefined value is null, a complex one a pair."""
     if value is None or isinstance(value, fits.card.Undefined):
         return None
+    if isinstance(value, complex):
+        return [value.real, value.imag]
     return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def package_files() -> int:
+    """Prints the FITS files of astropy's package; the exit code."""
+    for path in sorted(Path(astropy.__file__).parent.rglob("*.fits*")):
+        if path.suffix in (".fits", ".gz"):
+            print(path)
+    return 0
 
 
 def hdu_key(text: str) -> Any:
@@ -295,6 +307,8 @@ def main() -> int:
     command.add_argument("file", metavar="FILE", type=Path)
     command.add_argument("--hdu", metavar="HDU", type=hdu_key, default=0, help="index or name; 0 is the primary")
 
+    commands.add_parser("package-files", help="the FITS files of astropy's own test data")
+
     arguments = parser.parse_args()
     try:
         match arguments.command:
@@ -302,6 +316,8 @@ def main() -> int:
                 return product(arguments.files)
             case "same-data":
                 return same_data(arguments.product, arguments.product_hdu, arguments.source, arguments.source_hdu)
+            case "package-files":
+                return package_files()
             case _:
                 return header(arguments.file, arguments.hdu)
     except (OSError, EOFError, LookupError, fits.VerifyError) as error:

@@ -14,6 +14,7 @@ Run it with .venv/bin/python, which tests/setup makes.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -25,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from astropy.io import fits
 
 BLOCK, CARD = 2880, 80
@@ -109,6 +111,8 @@ class Hdu:
 def read(path: Path) -> list[Hdu]:
     """The HDUs of a file; what follows the last one is left out, missing padding is added."""
     content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        content = gzip.decompress(content)
     hdus: list[Hdu] = []
     offset = 0
     while content[offset : offset + 8] in (b"SIMPLE  ", b"XTENSION"):
@@ -351,7 +355,16 @@ class Judge:
                 self.expect(record.cards == want.cards, f"primary: {record.name} is not copied byte for byte: {record.cards}")
         self.counts["keywords"] += len(rest)
 
-    def case(self, case: dict[str, str]) -> None:
+    def sums(self, index: int, made: Hdu) -> None:
+        """DATASUM is the sum of the data unit, and the whole HDU sums to minus zero (FITS 4.0, appendix J)."""
+        header = b"".join([*made.cards, b"END".ljust(CARD)])
+        header = header.ljust(-(-len(header) // BLOCK) * BLOCK)
+        datasum = ones_complement(made.data)
+        self.expect(made.raw("DATASUM") == str(datasum), f"HDU {index}: DATASUM is {made.raw('DATASUM')}, the data sums to {datasum}")
+        total = ones_complement(header + made.data)
+        self.expect(total == 0xFFFFFFFF, f"HDU {index} sums to {total:#010x}, not to -0")
+
+    def case(self, case: dict[str, str], is_legal: bool) -> None:
         """One product."""
         self.name = case["name"]
         specification = json.loads(Path(case["specification"]).read_text())
@@ -361,6 +374,8 @@ class Judge:
         self.counts["HDUs"] += len(made)
         size = made[-1].data_offset + len(made[-1].data)
         self.expect(product.stat().st_size == size, f"the file has {product.stat().st_size} bytes, its HDUs {size}")
+        for index, hdu in enumerate(made):
+            self.sums(index, hdu)
         self.primary(specification, made[0])
         rest = list(enumerate(made))[1:]
         is_unique = specification["target"].get("extensionNames") == "unique"
@@ -384,15 +399,24 @@ class Judge:
         if is_unique:
             names = [(hdu.raw("EXTNAME").upper(), hdu.integer("EXTVER", 1)) for hdu in made[1:] if hdu.raw("EXTNAME")]
             self.expect(len(names) == len(set(names)), f"names are not unique: {names}")
-        self.astropy(product, made, [Path(source["location"]) for source in files])
+        self.astropy(product, made, [Path(source["location"]) for source in files], is_legal)
 
-    def astropy(self, product: Path, made: list[Hdu], sources: list[Path]) -> None:
+    def astropy(self, product: Path, made: list[Hdu], sources: list[Path], is_legal: bool) -> None:
         """astropy sees the same HDUs, finds the sums right, and reads the data wherever it reads the sources'."""
         complaints = [text for source in sources for text in opened(source)[1]]
         hdus, texts = opened(product)
         self.expect(hdus == [(hdu.offset, hdu.data_offset, len(hdu.data)) for hdu in made], "astropy sees other HDUs")
         new = [text for text in texts if text not in complaints]
-        self.expect(not new, f"astropy complains: {new}")
+        # Cards that are not legal are mended by astropy before it sums a header: it then finds its own sum wrong.
+        self.expect(not new or not is_legal, f"astropy complains: {new}")
+
+
+def ones_complement(data: bytes) -> int:
+    """The 32-bit ones'-complement sum of whole words."""
+    total = int(np.frombuffer(data, dtype=">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
 
 
 def differing(first: list[Any], second: list[Any]) -> str:
@@ -458,17 +482,18 @@ def main() -> int:
         specification = json.loads(Path(case["specification"]).read_text())
         files = [*specification["sources"], specification["target"].get("source") or {}]
         inputs[case["name"]] = [Path(source["location"]) for source in files if "location" in source]
-        try:
-            judge.case(case)
-        except Exception as error:  # noqa: BLE001
-            judge.expect(False, f"the judge cannot read it: {type(error).__name__}: {error}")
     sources = sorted({path for paths in inputs.values() for path in paths})
     source_errors = fitsverify(sources)
     product_errors = fitsverify([Path(case["product"]) for case in cases])
     legal = []
     for case in cases:
         judge.name = case["name"]
-        if all(source_errors[path] == 0 for path in inputs[case["name"]]):
+        is_legal = all(source_errors[path] == 0 for path in inputs[case["name"]])
+        try:
+            judge.case(case, is_legal)
+        except Exception as error:  # noqa: BLE001
+            judge.expect(False, f"the judge cannot read it: {type(error).__name__}: {error}")
+        if is_legal:
             legal.append(case["name"])
             count = product_errors[Path(case["product"])]
             judge.expect(count == 0, f"fitsverify finds {count} errors in {case['product']}")
