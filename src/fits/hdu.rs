@@ -185,7 +185,11 @@ pub enum ScanErrorKind {
 }
 
 fn and_more(count: usize) -> String {
-    if count == 0 { String::new() } else { format!(" (and so {count} more cards of this header)") }
+    match count {
+        0 => String::new(),
+        1 => " (and so 1 more card of this header)".to_owned(),
+        count => format!(" (and so {count} more cards of this header)"),
+    }
 }
 
 impl From<HeaderError> for ScanErrorKind {

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use crate::fits::CARD_BYTES;
+use crate::fits::hdu::ScanLimits;
+use crate::merge::input;
 use crate::merge::plan::tests::{ids, in_place};
 use crate::merge::testing::{TestHdu, TestMerge, file, source, source_with};
 
@@ -78,4 +80,17 @@ fn the_distortion_of_an_image_goes_with_its_pixels() {
         assert!(product.cards(1).contains(&card.to_owned()), "{card}");
         assert!(!product.cards(0).contains(&card.to_owned()), "{card}");
     }
+}
+
+#[test]
+fn a_refusal_says_how_many_cards_are_illegal() {
+    // Only the first illegal card was told: who mended it was refused again, for the next.
+    let mut bytes = file(&[TestHdu::primary(), TestHdu::image("A", 10).with("OBSERVER= 'a'").with("NIGHT   = 'b'")]);
+    for (card, byte) in [(7, 0xE9_u8), (8, 0xFF)] {
+        bytes[2880 + card * CARD_BYTES + 11] = byte;
+    }
+    let scanned = input::describe("a", "/data/a.fits".into(), bytes.as_slice(), ScanLimits::default());
+    let text = scanned.expect_err("illegal bytes").to_string();
+    assert!(text.contains("HDU 1 at byte 2880: card 8") && text.contains("column 12"), "{text}");
+    assert!(text.ends_with("(and so 1 more card of this header)"), "{text}");
 }
