@@ -108,7 +108,9 @@ pub(crate) fn header(bytes: &[u8]) {
             .find(|record| record.keyword.kind == KeywordKind::Value && record.keyword.name == name);
         assert_eq!(header.get(name), first, "the first {name}");
     }
-    assert_eq!(Header::from_cards(cards), header);
+    let has_text = bytes[behind_end..written.len()].iter().any(|byte| *byte != b' ');
+    assert_eq!(header.has_text_behind_end(), has_text, "text behind END is told");
+    assert_eq!(Header::from_cards(cards).to_bytes(), written);
 }
 
 /// Bytes that come in pieces of changing size, and count how often they are asked.
