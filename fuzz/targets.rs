@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use dpm::command::error::CommandError;
 use dpm::command::request::Request;
 use dpm::fits::card::{Card, Record};
+use dpm::fits::conformance::{self, JudgeLimits};
 use dpm::fits::hdu::{FileTail, Hdu, ReadAt, ScanError, ScanLimits, scan as scan_file};
 use dpm::fits::header::{Header, HeaderReader};
 use dpm::fits::keyword::{Keyword, KeywordClass, KeywordKind};
@@ -31,10 +32,11 @@ use dpm::specification::validate;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 8] = [
+pub(crate) const TARGETS: [Target; 9] = [
     ("card", card),
     ("header", header),
     ("scan", scan),
+    ("judge", judge),
     ("specification", specification),
     ("keyword_rules", keyword_rules),
     ("location", location),
@@ -152,6 +154,36 @@ pub(crate) fn scan(bytes: &[u8]) {
     let accounted = end + tail.trailing_bytes;
     assert_eq!(accounted, bytes.len() as u64 + tail.missing_padding, "nothing is left over");
     plan_of(bytes, limits);
+}
+
+/// One file before the judge of `dpm verify`: every finding has its place, and whom the judge lets pass the merge can read.
+pub(crate) fn judge(bytes: &[u8]) {
+    let limits = JudgeLimits { scan: ScanLimits { hdus: 1000, header_cards: 10_000 }, findings: 50 };
+    let mut watched = 0;
+    let mut watch = |done: u64| {
+        assert!(watched <= done && done <= bytes.len() as u64, "progress goes forward, within the file");
+        watched = done;
+        Ok(())
+    };
+    let judgement = conformance::judge(bytes, &limits, &mut watch).expect("bytes at hand can be read");
+    let pieces = Pieces { bytes, reads: Cell::new(0) };
+    let again = conformance::judge(&pieces, &limits, &mut |_| Ok(())).expect("bytes at hand can be read");
+    assert_eq!(format!("{again:?}"), format!("{judgement:?}"), "pieces make no difference");
+    assert!(pieces.reads.get() <= 2 * bytes.len() as u64 + 2000, "each byte is read once");
+    let total = judgement.faults + judgement.warnings;
+    assert_eq!(judgement.findings.len() as u64, total.min(limits.findings as u64), "all are counted");
+    assert!(judgement.findings.is_sorted_by_key(|finding| finding.hdu), "in order of the file");
+    for finding in &judgement.findings {
+        assert!(finding.hdu <= judgement.hdus.len() && finding.card != Some(0));
+        assert!(!finding.message.is_empty() && !finding.message.contains(char::is_control), "{}", finding.message);
+    }
+    if judgement.faults == 0 {
+        assert!(judgement.is_readable, "a fault says why a file cannot be read");
+    }
+    if judgement.is_readable {
+        let (hdus, _) = scan_file(bytes, limits.scan).expect("the merge can read it");
+        assert_eq!(hdus.len(), judgement.hdus.len());
+    }
 }
 
 fn outcome_text(outcome: &Result<(Vec<Hdu>, FileTail), ScanError>) -> String {

@@ -83,7 +83,7 @@ macro_rules! replays {
     };
 }
 
-replays! { card header scan specification keyword_rules location gzip jsonrpc }
+replays! { card header scan judge specification keyword_rules location gzip jsonrpc }
 
 #[test]
 fn every_target_is_replayed_and_every_corpus_has_a_target() {
