@@ -1,5 +1,5 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "cfitsio"), forbid(unsafe_code))]
 
 // Reading order: each module uses only those above it (tests/layers.rs). The blank lines keep rustfmt from sorting.
 
@@ -18,6 +18,8 @@ pub mod host;
 pub mod durable;
 
 pub mod merge;
+
+pub mod cfitsio;
 
 pub mod transfer;
 

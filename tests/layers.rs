@@ -61,7 +61,7 @@ const EFFECTS: [&str; 12] = [
 const VALUES: [&str; 3] = ["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr"];
 
 /// Crates and parts of crates that are named only below these places, so that replacing one touches little.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("sqlx", &["store/"]),
     ("clap", &["cli/"]),
     ("anyhow", &["cli/", "main.rs"]),
@@ -69,6 +69,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("sd_notify", &["cli/serve.rs"]),
     ("flate2", &["merge/gzip.rs"]),
     ("landlock", &["merge/confine.rs"]),
+    ("fitsio", &["cfitsio/library.rs"]),
     ("notify", &["workspace/inbox"]),
     ("sysinfo", &["workspace/storage.rs"]),
     ("jsonschema", &["specification/schema.rs", "config"]),

@@ -274,7 +274,7 @@ fn folder_of(output: &Path) -> &Path {
 fn restrict(arguments: &MergeArguments, places: &[InputPlace], output: &Path) -> Result<(), CliError> {
     let mut readable: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
     readable.push(arguments.specification.clone());
-    let writable = folder_of(output).to_owned();
+    let writable = Some(folder_of(output).to_owned());
     let confinement = Confinement { readable, writable };
     match confine::restrict(&confinement) {
         Ok(status) => {

@@ -2,9 +2,13 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod cfitsio_worker;
 mod check;
 mod complete;
 pub mod exit;
+mod fits_file;
+mod header;
+mod info;
 mod input;
 mod merge;
 mod output;
@@ -22,6 +26,7 @@ mod wait;
 mod watch;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -29,11 +34,17 @@ use crate::cli::exit::{CliError, Exit};
 
 /// Collects FITS files, merges them into one verified data product and releases it.
 #[derive(Debug, Parser)]
-#[command(name = "dpm", version, about, max_term_width = 100, after_help = EXIT_HELP)]
+#[command(name = "dpm", version, long_version = LONG_VERSION.as_str(), about, max_term_width = 100, after_help = EXIT_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What `dpm --version` says; `dpm -V` says the number alone.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let cfitsio = crate::cfitsio::version().unwrap_or_else(|| "not built in".to_owned());
+    format!("{}\nCFITSIO {cfitsio}", env!("CARGO_PKG_VERSION"))
+});
 
 const EXIT_HELP: &str = "Exit codes: 0 done; 1 a DAQ ended in error or a verification failed; 64 wrong usage; \
 65 invalid specification or FITS input; 66 a source is missing; 69 no daemon answers; 73 the output exists or cannot \
@@ -69,8 +80,15 @@ enum Command {
     Exit(status::ExitArguments),
     /// Validate specifications without running them
     Check(check::CheckArguments),
-    /// Verify structure, CHECKSUM and DATASUM of FITS files
+    /// Judge FITS files by FITS Standard 4.0: every fault with HDU, card and section
     Verify(verify::VerifyArguments),
+    /// Show the cards of a FITS file's headers, all or some
+    Header(header::HeaderArguments),
+    /// Show the HDUs of FITS files, a line each
+    Info(info::InfoArguments),
+    /// Ask CFITSIO about a file, confined: how verify --with-cfitsio starts its worker
+    #[command(name = crate::cfitsio::WORKER_COMMAND, hide = true)]
+    CfitsioWorker(cfitsio_worker::WorkerArguments),
     /// Print a JSON Schema that dpm validates against
     Schema(schema::SchemaArguments),
     /// Print a shell completion script
@@ -132,6 +150,9 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Exit(arguments) => status::exit(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Header(arguments) => header::run(&arguments),
+        Command::Info(arguments) => info::run(&arguments),
+        Command::CfitsioWorker(arguments) => cfitsio_worker::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => complete::completions(&arguments),
         Command::Man => complete::man(),

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
+use crate::cfitsio::{self, CfitsioError, CfitsioVerdict};
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output;
 use crate::cli::progress::BarControl;
+use crate::cli::{fits_file, output};
 use crate::merge::verify::{self, Fault, FileVerdict, SumVerdict};
 
 /// Columns of a message behind its indent of six.
@@ -14,54 +16,79 @@ const LINE_COLUMNS: usize = 74;
 
 /// Arguments of `dpm verify`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  dpm verify product.fits\n  dpm verify --json night/*.fits\n  \
+dpm verify --with-cfitsio product.fits\n\nExit codes: 0 no fault (there may be warnings); 1 a fault; 66 a file is \
+missing; 69 --with-cfitsio, but CFITSIO is not built in")]
 pub(crate) struct VerifyArguments {
-    /// FITS files
+    /// FITS files, also compressed with gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print one JSON document and nothing else
     #[arg(long)]
     json: bool,
+    /// Also ask CFITSIO, in a confined process, about files whose structure is legal
+    #[arg(long)]
+    with_cfitsio: bool,
+}
+
+/// A file with the verdicts of all judges.
+#[derive(Serialize)]
+struct Judged {
+    #[serde(flatten)]
+    own: FileVerdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cfitsio: Option<CfitsioVerdict>,
+}
+
+impl Judged {
+    fn is_good(&self) -> bool {
+        self.own.good && self.cfitsio.as_ref().is_none_or(|verdict| verdict.good)
+    }
 }
 
 pub(crate) fn run(arguments: &VerifyArguments) -> Result<Exit, CliError> {
-    let mut verdicts = Vec::new();
-    let mut unreadable = None;
-    for path in &arguments.files {
-        match judge(path) {
-            Ok(verdict) => verdicts.push(verdict),
-            Err(error) => {
-                output::error(&error);
-                unreadable.get_or_insert(error.exit);
-            }
-        }
+    if arguments.with_cfitsio && cfitsio::version().is_none() {
+        return Err(CliError::of(Exit::Unavailable, &CfitsioError::NotBuilt));
     }
+    let mut verdicts = Vec::new();
+    let mut is_good = true;
+    let unreadable = fits_file::each(&arguments.files, |path| {
+        let verdict = judge(path, arguments.with_cfitsio)?;
+        is_good &= verdict.is_good();
+        if arguments.json {
+            verdicts.push(verdict);
+            Ok(())
+        } else {
+            output::print(&describe(&verdict))
+        }
+    });
     if arguments.json {
         output::print_json(&verdicts)?;
-    } else {
-        let text: String = verdicts.iter().map(describe).collect();
-        output::print(&text)?;
     }
-    let good = verdicts.iter().all(|verdict| verdict.good);
-    Ok(if good { unreadable.unwrap_or(Exit::Done) } else { Exit::Failed })
+    Ok(if is_good { unreadable } else { Exit::Failed })
 }
 
-fn judge(path: &Path) -> Result<FileVerdict, CliError> {
-    let open = crate::merge::job::open_regular(path);
-    let file = match open {
-        Ok(Some(file)) => file,
-        Ok(None) => return Err(CliError::new(Exit::Data, format!("{} is no regular file", path.display()))),
-        Err(error) => return Err(CliError::io(&format!("cannot open {}", path.display()), &error)),
-    };
+fn judge(path: &Path, with_cfitsio: bool) -> Result<Judged, CliError> {
+    let file = fits_file::open(path)?;
     let bar = BarControl::new("verify");
-    let verdict = verify::verify(path, &file, &bar).map_err(|error| {
+    let own = verify::verify(path, &file, &bar).map_err(|error| {
         let is_damaged = error.source.kind() == std::io::ErrorKind::InvalidData;
         CliError::of(if is_damaged { Exit::Data } else { Exit::Io }, &error)
     });
     bar.clear();
-    verdict
+    let own = own?;
+    // CFITSIO is not shown structures that a strict reader refuses: it trusts them.
+    let cfitsio = if with_cfitsio && own.is_readable { Some(ask_cfitsio(path)?) } else { None };
+    Ok(Judged { own, cfitsio })
 }
 
-fn describe(verdict: &FileVerdict) -> String {
+fn ask_cfitsio(path: &Path) -> Result<CfitsioVerdict, CliError> {
+    let program = std::env::current_exe().map_err(|error| CliError::io("cannot find this program", &error))?;
+    cfitsio::judge(&program, path).map_err(|error| CliError::of(Exit::Io, &error))
+}
+
+fn describe(judged: &Judged) -> String {
+    let verdict = &judged.own;
     let name = output::safe(&verdict.path.display().to_string());
     let word = if verdict.good { output::paint("good", true) } else { output::paint("bad", false) };
     let mut text = format!("{name}: {word}, {} HDUs, {}\n", verdict.hdus.len(), output::bytes(verdict.bytes));
@@ -86,6 +113,13 @@ fn describe(verdict: &FileVerdict) -> String {
     if hidden > 0 {
         text.push_str(&format!("  and {hidden} more\n"));
     }
+    if let Some(verdict) = &judged.cfitsio {
+        let word = if verdict.good { output::paint("good", true) } else { output::paint("bad", false) };
+        text.push_str(&format!("  CFITSIO {}: {word}, {} HDUs\n", verdict.version, verdict.hdus));
+        for fault in &verdict.faults {
+            text.push_str(&wrapped(fault));
+        }
+    }
     text
 }
 
@@ -96,8 +130,14 @@ fn describe_fault(fault: &Fault) -> String {
     let card = fault.card.map(|card| format!(", card {card}")).unwrap_or_default();
     let section = if fault.section.is_empty() { String::new() } else { format!(", section {}", fault.section) };
     let mut text = format!("  {severity}  HDU {}{card}: {}{section}\n", fault.hdu, fault.rule);
-    let mut line = String::new();
-    for word in output::safe(&fault.message).split(' ') {
+    text.push_str(&wrapped(&fault.message));
+    text
+}
+
+/// A message on indented lines of at most 80 columns.
+fn wrapped(message: &str) -> String {
+    let (mut text, mut line) = (String::new(), String::new());
+    for word in output::safe(message).split(' ') {
         if !line.is_empty() && line.chars().count() + word.chars().count() >= LINE_COLUMNS {
             text.push_str(&format!("      {}\n", line.trim_end()));
             line.clear();

@@ -19,6 +19,8 @@ pub mod structure;
 
 pub mod hdu;
 
+pub mod overview;
+
 pub mod conformance;
 
 /// Length of one card (keyword record) in bytes (Standard 3.3.1 and 4.1).

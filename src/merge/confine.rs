@@ -3,6 +3,7 @@
 //! Best effort on older kernels; [`support`] says how far it goes, and the daemon tells that in its status.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -20,8 +21,8 @@ const ADDRESS_SPACE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 pub struct Confinement {
     /// Files that may be read.
     pub readable: Vec<PathBuf>,
-    /// Folder in which files may be made, written and renamed.
-    pub writable: PathBuf,
+    /// Folder in which files may be made, written and renamed; none where nothing is written.
+    pub writable: Option<PathBuf>,
 }
 
 /// Dies with the parent from now on (prctl(2), PR_SET_PDEATHSIG), gives up core dumps and bounds its memory.
@@ -49,6 +50,17 @@ pub fn tie_to_parent(parent: Option<u32>, niceness: i32) -> Result<(), String> {
     rustix::process::nice(niceness).map(|_| ()).map_err(|error| error.to_string())
 }
 
+/// Gives up writing into files and, after `limit` of processor time, running at all.
+///
+/// # Errors
+///
+/// The system's answer, as text for the log.
+pub fn forbid_writing(limit: Duration) -> Result<(), String> {
+    let both = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    rustix::process::setrlimit(Resource::Fsize, both(0)).map_err(|error| error.to_string())?;
+    rustix::process::setrlimit(Resource::Cpu, both(limit.as_secs())).map_err(|error| error.to_string())
+}
+
 /// Restricts the file system to what `confinement` names. Cannot be undone.
 ///
 /// # Errors
@@ -66,7 +78,9 @@ pub fn restrict(confinement: &Confinement) -> Result<&'static str, String> {
         let access = if path.is_dir() { read } else { read & AccessFs::from_file(LANDLOCK_ABI) };
         ruleset = allow(ruleset, path, access)?;
     }
-    ruleset = allow(ruleset, &confinement.writable, write)?;
+    if let Some(folder) = &confinement.writable {
+        ruleset = allow(ruleset, folder, write)?;
+    }
     // linkat(2) of a nameless file resolves its own entry here.
     ruleset = allow(ruleset, Path::new("/proc/self/fd"), read)?;
     let status = ruleset.restrict_self().map_err(|error| error.to_string())?;

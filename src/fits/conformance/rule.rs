@@ -40,7 +40,7 @@ rules! {
     NOT_FITS Fault "4.4.1.1" "not-fits" "a file starts with SIMPLE";
     CUT_OFF Fault "3.1" "cut-off" "header and data unit are whole";
     FILE_LENGTH Fault "3.1" "file-length" "a file is a multiple of 2880 bytes";
-    SPECIAL_RECORDS Warning "3.5" "special-records" "nothing follows the last HDU; records there are of restricted use";
+    SPECIAL_RECORDS Fault "3.5" "special-records" "nothing follows the last HDU: special records are for old files only";
     LIMIT Fault "" "limit" "a file stays within what dpm is ready to read";
 
     MISSING_END Fault "4.4.1.1" "missing-end" "END ends a header";
