@@ -7,6 +7,8 @@ pub mod fits;
 
 pub mod specification;
 
+pub mod dictionary;
+
 pub mod status;
 
 pub mod control;

@@ -22,6 +22,7 @@ type Tree = BTreeMap<String, String>;
 const PURE: [&str; 19] = [
     "fits/",
     "specification/",
+    "dictionary/",
     "status.rs",
     "control.rs",
     "merge/plan.rs",

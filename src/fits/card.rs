@@ -168,7 +168,7 @@ impl Card {
     }
 
     /// The field behind the value indicator, or behind CONTINUE.
-    fn value_field(&self) -> Option<&[u8]> {
+    pub(crate) fn value_field(&self) -> Option<&[u8]> {
         let start = if self.is_continue() { 10 } else { self.equals_column()? + 1 };
         self.0.get(start..)
     }

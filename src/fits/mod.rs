@@ -14,6 +14,8 @@ mod layout;
 pub mod card;
 pub mod header;
 
+mod amend;
+
 pub mod checksum;
 pub mod structure;
 
