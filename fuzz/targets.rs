@@ -274,7 +274,9 @@ pub(crate) fn keyword_rules(bytes: &[u8]) {
         let (commentary, values): (Vec<_>, Vec<_>) =
             merged.iter().partition(|keyword| keyword.record.keyword.kind == KeywordKind::Commentary);
         assert!(values.len() + commentary.len() / 2 <= count);
-        let has_won = |keyword: &&MergedKeyword| keyword.origin == 0 && keyword.beaten.last() == Some(&1);
+        let has_won = |keyword: &&MergedKeyword| {
+            keyword.origin == 0 && keyword.beaten.last().is_some_and(|beaten| beaten.origin == 1)
+        };
         assert!(values.iter().all(has_won), "the first one wins");
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::config::fault::{Faults, Origin};
 use crate::config::layer::{Layer, Placed};
+use crate::dictionary::DictionarySettings;
 use crate::engine::schedule::Limits;
 use crate::engine::settings::{EngineSettings, RetryPolicy};
 
@@ -28,8 +29,8 @@ mod setting;
 
 pub use crate::config::fault::{ConfigurationError, Fault};
 pub use crate::config::sections::{
-    CollectSettings, Configuration, InboxSettings, LimitSettings, LogFormat, LogSettings, MergeSettings,
-    ReleaseSettings, RetrySettings, ServerSettings, WorkspaceSettings,
+    CollectSettings, Configuration, DictionariesSettings, InboxSettings, LimitSettings, LogFormat, LogSettings,
+    MergeSettings, ReleaseSettings, RetrySettings, ServerSettings, WorkspaceSettings,
 };
 
 /// The JSON Schema (2020-12) of a configuration file, for editors and for `dpm schema configuration`.
@@ -114,6 +115,7 @@ impl Configuration {
             worker_program,
             worker_niceness: self.merge.niceness,
             merge: self.merge.options(),
+            dictionaries: self.dictionary_settings(),
             retry: RetryPolicy {
                 attempts: self.retry.attempts,
                 first_pause: pause(self.retry.first_pause_seconds),
@@ -121,6 +123,11 @@ impl Configuration {
             },
             queue_length: self.limits.queue_length,
         }
+    }
+
+    /// Where dictionaries are, and how much they count.
+    pub fn dictionary_settings(&self) -> DictionarySettings {
+        DictionarySettings { path: self.dictionaries.path.clone(), strict: self.dictionaries.strict }
     }
 
     /// How many steps of each kind may run at once.

@@ -19,7 +19,7 @@ use std::path::Path;
 type Tree = BTreeMap<String, String>;
 
 /// Files and folders (with a slash) that decide and perform nothing; their `tests` may do more.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "fits/",
     "specification/",
     "dictionary/",

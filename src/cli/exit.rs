@@ -88,7 +88,10 @@ fn job_exit(error: &JobError) -> Exit {
         | JobError::DigestDiffers { .. }
         | JobError::Scan { .. }
         | JobError::Compressed { .. }
-        | JobError::Plan(_) => Exit::Data,
+        | JobError::Plan(_)
+        | JobError::KeywordNotInDictionary { .. }
+        | JobError::ChecksumMismatch { .. } => Exit::Data,
+        JobError::Dictionary(_) => Exit::NoInput,
         JobError::OutputExists { .. } | JobError::Create { .. } => Exit::CannotCreate,
         JobError::Publish { source, .. } => durable_exit(source),
         JobError::NoSpace { .. } | JobError::WrongInputs { .. } | JobError::ChangedSinceCollected { .. } => {

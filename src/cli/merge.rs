@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::plan_view::{self, PlanView};
 use crate::cli::progress::BarControl;
 use crate::cli::{input, output};
 use crate::control::Control;
+use crate::dictionary::DictionarySettings;
 use crate::durable::new_file::{Durability, Replace};
 use crate::merge::confine::{self, Confinement};
+use crate::merge::dictionaries::Judges;
 use crate::merge::execute::ExecuteError;
 use crate::merge::gzip::GzipLimits;
 use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Publication, Remedy};
-use crate::merge::options::{DigestScope, MergeOptions, PageCache, Reflink};
+use crate::merge::options::{DigestScope, MergeOptions, MismatchPolicy, PageCache, Reflink};
 use crate::merge::report::{MergeReport, Message, Notice, SourceReport, WorkerFault};
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Specification;
@@ -47,7 +50,7 @@ pub(crate) struct MergeArguments {
     /// Print the plan and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON: one message a line (progress, alert, result, error); with --dry-run the plan
+    /// Print JSON: one message a line (progress, alert, result, explanation, error); with --dry-run the plan
     #[arg(long)]
     json: bool,
     /// Replace an existing output
@@ -81,6 +84,18 @@ pub(crate) struct MergeArguments {
     /// Threads that copy
     #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
     threads: u8,
+    /// What follows where a source's data do not fit their DATASUM: "alert" or "error"
+    #[arg(long, value_name = "POLICY", default_value = "alert", value_parser = word(MismatchPolicy::parse, MismatchPolicy::WORDS))]
+    checksum_mismatch: MismatchPolicy,
+    /// Folder with data interface dictionaries; may be given several times
+    #[arg(long, value_name = "DIR")]
+    dictionary_path: Vec<PathBuf>,
+    /// A keyword that is not as the dictionaries say is an error, as is a missing dictionary
+    #[arg(long)]
+    strict_dictionaries: bool,
+    /// Tell of each keyword and each HDU which source it comes from, and what it was preferred to
+    #[arg(long)]
+    explain: bool,
     /// Where each input was collected: how the daemon starts its worker
     #[arg(long, value_name = "FILE", hide = true)]
     inputs: Option<PathBuf>,
@@ -122,8 +137,17 @@ impl MergeArguments {
             threads: usize::from(self.threads),
             page_cache: self.page_cache,
             reflink: self.reflink,
+            mismatch: self.checksum_mismatch,
         }
     }
+}
+
+/// The explanation as one of the JSON messages, which only people's programs ask for.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "explanation")]
+struct Explanation<'a> {
+    #[serde(flatten)]
+    plan: PlanView<'a>,
 }
 
 pub(crate) fn run(arguments: &MergeArguments) -> Result<Exit, CliError> {
@@ -181,6 +205,8 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
         None => job::locate(&specification, &named.root, &host::local_names())?,
     };
     let (output, replace) = output_of(arguments, &specification, &places)?;
+    // Before the worker gives up its right to read them.
+    let judges = judges_of(arguments, &specification);
     if arguments.worker {
         restrict(arguments, &places, &output)?;
     }
@@ -188,7 +214,7 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
     let options = arguments.options();
     let publication = Publication { replace, durability: arguments.durability() };
     let sharing_folder = (options.reflink == Reflink::Auto).then(|| folder_of(&output));
-    let prepare = || job::prepare(&specification, &places, date, options.gzip, sharing_folder);
+    let prepare = || job::prepare_judged(&specification, &places, date, options.gzip, sharing_folder, judges.as_ref());
     let is_heard = arguments.json && !arguments.dry_run;
     let prepared = if is_heard { JsonControl::default().beating(prepare) } else { prepare() }?;
     if arguments.in_place && prepared.is_compressed(0) {
@@ -197,13 +223,36 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
         return Err(CliError::new(Exit::CannotCreate, message).into());
     }
     if arguments.dry_run {
-        return Ok(show_plan(&prepared, arguments.json)?);
+        return Ok(show_plan(&prepared, arguments)?);
+    }
+    if arguments.worker {
+        output::note(&plan_view::explanation(&prepared.plan));
     }
     if arguments.json {
-        merge_for_program(&prepared, &output, publication, options)
-    } else {
-        merge_for_person(&prepared, &output, publication, options)
+        merge_for_program(&prepared, &output, publication, options)?;
+        if arguments.explain {
+            output::print_json(&Explanation { plan: PlanView::new(&prepared.plan) })?;
+        }
+        return Ok(());
     }
+    merge_for_person(&prepared, &output, publication, options)?;
+    if arguments.explain {
+        output::print(&plan_view::explanation(&prepared.plan))?;
+    }
+    Ok(())
+}
+
+/// The dictionaries that the specification names, and what is wrong in them: to the log, for their keepers.
+fn judges_of(arguments: &MergeArguments, specification: &Specification) -> Option<Judges> {
+    let settings =
+        DictionarySettings { path: arguments.dictionary_path.clone(), strict: arguments.strict_dictionaries };
+    let judges = Judges::load(&specification.keyword_dictionaries, &settings)?;
+    for dictionary in judges.found.iter().filter(|_| arguments.worker) {
+        for fault in &dictionary.faults {
+            output::note(&format!("dictionary {}: {}", dictionary.path.display(), output::safe(&fault.to_string())));
+        }
+    }
+    Some(judges)
 }
 
 /// Reads where the daemon collected the inputs.
@@ -285,12 +334,12 @@ fn restrict(arguments: &MergeArguments, places: &[InputPlace], output: &Path) ->
     }
 }
 
-fn show_plan(prepared: &PreparedMerge, json: bool) -> Result<(), CliError> {
-    if json {
-        output::print_json(&PlanView::new(&prepared.plan))
-    } else {
-        output::print(&plan_view::text(&prepared.plan))
+fn show_plan(prepared: &PreparedMerge, arguments: &MergeArguments) -> Result<(), CliError> {
+    if arguments.json {
+        return output::print_json(&PlanView::new(&prepared.plan));
     }
+    output::print(&plan_view::text(&prepared.plan))?;
+    if arguments.explain { output::print(&plan_view::explanation(&prepared.plan)) } else { Ok(()) }
 }
 
 fn merge_for_person(

@@ -5,6 +5,7 @@
 mod cfitsio_worker;
 mod check;
 mod complete;
+mod dictionary_check;
 pub mod exit;
 mod fits_file;
 mod header;

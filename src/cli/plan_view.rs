@@ -1,9 +1,9 @@
-//! How a merge plan looks: a table for people, a document for programs.
+//! How a merge plan looks: a table for people, a document for programs; and how it is explained.
 
 use serde::Serialize;
 
 use crate::cli::output::{self, Table};
-use crate::merge::plan::{HduPlan, MergePlan};
+use crate::merge::plan::{BeatenValue, HduPlan, KeywordOrigin, MergePlan};
 use crate::merge::report::Notice;
 
 /// A plan as a JSON document.
@@ -26,6 +26,8 @@ struct HduView<'a> {
     /// Label of the source and its HDU; null for a primary HDU made anew.
     source: Option<&'a str>,
     source_hdu: Option<usize>,
+    file: Option<std::borrow::Cow<'a, str>>,
+    changes: Vec<String>,
     offset: u64,
     header_bytes: u64,
     data_bytes: u64,
@@ -36,7 +38,14 @@ struct HduView<'a> {
 struct KeywordView<'a> {
     keyword: &'a str,
     source: &'a str,
-    beaten: &'a [String],
+    value: &'a str,
+    beaten: Vec<BeatenView<'a>>,
+}
+
+#[derive(Serialize)]
+struct BeatenView<'a> {
+    source: &'a str,
+    value: &'a str,
 }
 
 impl<'a> PlanView<'a> {
@@ -45,14 +54,23 @@ impl<'a> PlanView<'a> {
             product: &plan.archive_name,
             product_bytes: plan.product_bytes,
             hdus: plan.hdus.iter().enumerate().map(|(index, hdu)| hdu_view(plan, index, hdu)).collect(),
-            keywords: plan
-                .keywords
-                .iter()
-                .map(|origin| KeywordView { keyword: &origin.keyword, source: &origin.winner, beaten: &origin.beaten })
-                .collect(),
+            keywords: plan.keywords.iter().map(keyword_view).collect(),
             notices: &plan.notices,
         }
     }
+}
+
+fn keyword_view(origin: &KeywordOrigin) -> KeywordView<'_> {
+    KeywordView {
+        keyword: &origin.keyword,
+        source: &origin.winner,
+        value: &origin.value,
+        beaten: origin.beaten.iter().map(beaten_view).collect(),
+    }
+}
+
+fn beaten_view(beaten: &BeatenValue) -> BeatenView<'_> {
+    BeatenView { source: &beaten.source, value: &beaten.value }
 }
 
 fn hdu_view<'a>(plan: &'a MergePlan, index: usize, hdu: &'a HduPlan) -> HduView<'a> {
@@ -62,6 +80,8 @@ fn hdu_view<'a>(plan: &'a MergePlan, index: usize, hdu: &'a HduPlan) -> HduView<
         name: &hdu.name,
         source: hdu.origin.map(|origin| plan.input_labels[origin.input].as_str()),
         source_hdu: hdu.origin.map(|origin| origin.hdu),
+        file: hdu.origin.map(|origin| plan.input_paths[origin.input].to_string_lossy()),
+        changes: hdu.changes.iter().map(ToString::to_string).collect(),
         offset: hdu.product_offset,
         header_bytes: hdu.header_bytes,
         data_bytes: hdu.data_bytes_padded(),
@@ -99,4 +119,54 @@ pub(crate) fn text(plan: &MergePlan) -> String {
         text.push_str(&format!("{:?} {}\n", notice.severity, output::safe(&notice.description)));
     }
     text
+}
+
+/// Characters of a value in an explanation; whole values are in the JSON document.
+const VALUE_CHARS: usize = 40;
+/// What a keyword beat is listed up to here, then counted.
+const BEATEN_MAX: usize = 5;
+
+/// Where each keyword of the primary header and each HDU comes from.
+pub(crate) fn explanation(plan: &MergePlan) -> String {
+    let mut keywords = Table::new(&["KEYWORD", "SOURCE", "VALUE", "INSTEAD OF"]);
+    for origin in &plan.keywords {
+        keywords.row(vec![
+            output::safe(&origin.keyword),
+            output::safe(&origin.winner),
+            shortened(&origin.value),
+            beaten_text(&origin.beaten),
+        ]);
+    }
+    let mut hdus = Table::new(&["#HDU", "KIND", "NAME", "SOURCE", "#ITS HDU", "FILE", "CHANGED"]);
+    for (index, hdu) in plan.hdus.iter().enumerate() {
+        let view = hdu_view(plan, index, hdu);
+        hdus.row(vec![
+            index.to_string(),
+            view.kind.to_owned(),
+            output::safe(view.name),
+            output::safe(view.source.unwrap_or("new")),
+            view.source_hdu.map_or_else(String::new, |hdu| hdu.to_string()),
+            output::safe(&view.file.unwrap_or_default()),
+            view.changes.join(", "),
+        ]);
+    }
+    format!("{}{}", keywords.text(), hdus.text())
+}
+
+fn beaten_text(beaten: &[BeatenValue]) -> String {
+    let shown = beaten.iter().take(BEATEN_MAX);
+    let mut texts: Vec<String> =
+        shown.map(|beaten| format!("{} {}", output::safe(&beaten.source), shortened(&beaten.value))).collect();
+    if beaten.len() > BEATEN_MAX {
+        texts.push(format!("{} more", beaten.len() - BEATEN_MAX));
+    }
+    texts.join(", ")
+}
+
+fn shortened(value: &str) -> String {
+    let safe = output::safe(value);
+    match safe.char_indices().nth(VALUE_CHARS) {
+        Some((at, _)) => format!("{}...", safe.get(..at).unwrap_or_default()),
+        None => safe,
+    }
 }

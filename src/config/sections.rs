@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::config::fault::Origin;
 use crate::config::setting::{Key, Kind, Setting};
 use crate::merge::gzip::GzipLimits;
-use crate::merge::options::{DigestScope, MergeOptions, PageCache, Reflink};
+use crate::merge::options::{DigestScope, MergeOptions, MismatchPolicy, PageCache, Reflink};
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
@@ -151,6 +151,19 @@ settings! {
         page_cache: PageCache = PageCache::Auto, Kind::Choice(&["auto", "keep", "drop"]);
         /// Threads of one merge: one reads while another writes; more than 2 only wait for one another at the file.
         threads: usize = 2, Kind::Integer(1, 16);
+        /// What follows where the data of a source do not fit the DATASUM that it records: "alert" makes the product with
+        /// the sum of the data as they are and tells of it, as the ELT does; "error" parks the DAQ.
+        checksum_mismatch: MismatchPolicy = MismatchPolicy::Alert, Kind::Choice(&["alert", "error"]);
+    }
+
+    /// Data Interface Dictionaries, which say what keywords there are.
+    [dictionaries] DictionariesSettings {
+        /// Folders with the dictionaries that specifications name in keywordDictionaries, searched in order. Without any
+        /// they are not looked for, because the ELT's merger does not use them either.
+        path: Vec<PathBuf> = Vec::new(), Kind::Paths(WORKSPACE_BYTES_MAX);
+        /// Whether a keyword that is not as the dictionaries say, or a dictionary that is missing, parks the DAQ instead of
+        /// raising an alert.
+        strict: bool = false, Kind::Boolean;
     }
 
     /// Where finished products go.
@@ -197,6 +210,7 @@ impl MergeSettings {
             threads: self.threads,
             page_cache: self.page_cache,
             reflink: self.reflink,
+            mismatch: self.checksum_mismatch,
         }
     }
 }

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::config::{level, receivers};
-use crate::merge::options::{DigestScope, PageCache, Reflink};
+use crate::merge::options::{DigestScope, MismatchPolicy, PageCache, Reflink};
 use crate::merge::sealing::ChecksumMode;
 use crate::specification::fault::quoted;
 use crate::specification::model::Receiver;
 use crate::transfer::plan::CollectMode;
+
+/// Paths of one list: more folders than anybody keeps such files in.
+pub(crate) const PATHS_MAX: usize = 100;
 
 /// One key of the table.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// A path of at most so many bytes.
     Path(usize),
+    /// A list of paths of at most so many bytes each; in the environment, with `:` between them as in PATH.
+    Paths(usize),
     /// What [`level::filter`] takes.
     LogLevel,
     /// A list of receivers as in a specification.
@@ -79,6 +84,7 @@ impl Kind {
             Self::Real(..) => text.trim().parse::<f64>().map_or_else(|_| text_value(), Value::from),
             Self::Boolean => text.trim().parse::<bool>().map_or_else(|_| text_value(), Value::from),
             Self::Receivers => serde_json::from_str(text).unwrap_or_else(|_| text_value()),
+            Self::Paths(_) => text.split(':').filter(|path| !path.is_empty()).collect(),
             Self::Choice(_) | Self::Path(_) | Self::LogLevel => text_value(),
         }
     }
@@ -92,6 +98,9 @@ impl Kind {
             Self::Choice(words) => value.as_str().is_some_and(|text| words.contains(&text)),
             Self::Path(_) | Self::LogLevel => value.is_string(),
             Self::Receivers => value.is_array(),
+            Self::Paths(_) => {
+                value.as_array().is_some_and(|paths| paths.len() <= PATHS_MAX && paths.iter().all(Value::is_string))
+            }
         };
         if !is_fit {
             return Err(vec![self.misfit(value)]);
@@ -103,6 +112,7 @@ impl Kind {
                 Err(fault) => Err(vec![Refusal::new(fault.to_string(), None)]),
             },
             (Self::Receivers, _) => receivers::parse(value).map(|_| ()),
+            (Self::Paths(bytes_max), _) => check_paths(value, bytes_max),
             _ => Ok(()),
         }
     }
@@ -115,6 +125,7 @@ impl Kind {
             Self::Boolean => "true or false".to_owned(),
             Self::Choice(words) => words.join(" or "),
             Self::Path(_) => "a path".to_owned(),
+            Self::Paths(_) => format!("a list of at most {PATHS_MAX} paths"),
             Self::LogLevel => "a level like `info`".to_owned(),
             Self::Receivers => "a list of receivers".to_owned(),
         }
@@ -134,6 +145,7 @@ impl Kind {
                     .map(|word| format!("did you mean `{word}`?"))
             }
             (_, Value::String(text)) if is_quoted(text) => Some("write it without quotation marks".to_owned()),
+            (Self::Paths(_), _) => Some("write it like [\"/data/dictionaries\"]".to_owned()),
             (Self::Path(_) | Self::LogLevel, _) => Some("write it in quotation marks".to_owned()),
             (Self::Receivers, _) => {
                 Some("write it like [{\"type\": \"folderReceiver\", \"path\": \"/data\"}]".to_owned())
@@ -142,6 +154,18 @@ impl Kind {
         };
         Refusal { hint, ..Refusal::new(format!("{shown} is not {}", self.expected()), None) }
     }
+}
+
+/// Checks each path of a list.
+fn check_paths(value: &Value, bytes_max: usize) -> Result<(), Vec<Refusal>> {
+    let paths = value.as_array().into_iter().flatten().enumerate();
+    let refusals: Vec<Refusal> = paths
+        .filter_map(|(index, path)| {
+            let refusal = check_path(path.as_str().unwrap_or_default(), bytes_max).err()?;
+            Some(Refusal { pointer: format!("/{index}"), ..refusal })
+        })
+        .collect();
+    if refusals.is_empty() { Ok(()) } else { Err(refusals) }
 }
 
 fn check_path(text: &str, bytes_max: usize) -> Result<(), Refusal> {
@@ -229,6 +253,16 @@ impl Setting for PathBuf {
     }
 }
 
+impl Setting for Vec<PathBuf> {
+    fn read(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(Setting::read).collect()
+    }
+
+    fn value(&self) -> Value {
+        self.iter().map(Setting::value).collect()
+    }
+}
+
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Value) -> Option<Self> {
         T::read(value).map(Some)
@@ -271,7 +305,7 @@ macro_rules! words {
     )+};
 }
 
-words!(ChecksumMode, DigestScope, PageCache, Reflink);
+words!(ChecksumMode, DigestScope, MismatchPolicy, PageCache, Reflink);
 
 impl Setting for Vec<Receiver> {
     fn read(value: &Value) -> Option<Self> {

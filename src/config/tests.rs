@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::sections::{KEYS, SECTIONS};
-use crate::config::setting::Kind;
+use crate::config::setting::{Kind, PATHS_MAX};
 use crate::config::{Configuration, ConfigurationError, LogFormat, Overrides, SCHEMA, load_with};
 use crate::specification;
 use crate::specification::model::Receiver;
@@ -64,6 +64,7 @@ fn every_field_holds_the_bounds_of_its_key() {
             Kind::Boolean => vec![json!(true), json!(false)],
             Kind::Choice(words) => words.iter().map(|word| json!(word)).collect(),
             Kind::Path(_) => vec![json!("/x")],
+            Kind::Paths(_) => vec![json!([]), json!(["/x", "y"])],
             Kind::LogLevel => vec![json!("warn")],
             Kind::Receivers => vec![json!([{"type": "folderReceiver", "path": "/data", "mode": "auto"}])],
         };
@@ -124,8 +125,8 @@ fn unknown_keys_are_faults_with_suggestions() {
             "FILE:5: limits.mergs: unknown key; did you mean `merges`?",
             "FILE:6: limits.niceness: unknown key; `niceness` is a key of [merge]",
             "FILE:8: inbox.elephant: unknown key; the keys of [inbox] are enabled",
-            "FILE:9: elephant: unknown section; the sections are workspace, server, limits, collect, merge, release, \
-             retry, inbox, log",
+            "FILE:9: elephant: unknown section; the sections are workspace, server, limits, collect, merge, \
+             dictionaries, release, retry, inbox, log",
         ],
     );
     check_faults(
@@ -352,6 +353,11 @@ fn section_schema(section: &str, doc: &str) -> Value {
                 Kind::Boolean => json!({"type": "boolean"}),
                 Kind::Choice(words) => json!({"enum": words}),
                 Kind::Path(bytes_max) => json!({"type": "string", "minLength": 1, "maxLength": bytes_max}),
+                Kind::Paths(bytes_max) => json!({
+                    "type": "array",
+                    "maxItems": PATHS_MAX,
+                    "items": {"type": "string", "minLength": 1, "maxLength": bytes_max}
+                }),
                 Kind::LogLevel => {
                     json!({"type": "string", "minLength": 1, "maxLength": crate::config::level::LEVEL_BYTES_MAX})
                 }

@@ -7,15 +7,21 @@ use jiff::{RoundMode, SignedDuration, Unit};
 
 use crate::fits::value::Value;
 
+/// What stands for the value.
+const DIRECTIVES: [&str; 4] = ["%HOURANG", "%DEGREE", "%DAYTIM", "%TIME"];
+
 /// The comment of a parameter for a keyword with `value`; a directive that does not fit the value is left out.
 pub(in crate::dictionary) fn expand(comment: &str, value: &Value) -> String {
-    let directives: [(&str, fn(f64) -> Option<String>); 4] =
-        [("%HOURANG", hour_angle), ("%DEGREE", degrees), ("%DAYTIM", day_time), ("%TIME", time)];
     let mut text = comment.to_owned();
-    for (name, show) in directives {
+    for name in DIRECTIVES {
         if text.contains(name) {
-            let shown = number(value).and_then(show).unwrap_or_default();
-            text = text.replacen(name, &shown, 1);
+            let shown = number(value).and_then(|number| match name {
+                "%HOURANG" => hour_angle(number),
+                "%DEGREE" => degrees(number),
+                "%DAYTIM" => day_time(number),
+                _ => time(number),
+            });
+            text = text.replacen(name, &shown.unwrap_or_default(), 1);
         }
     }
     text.split_whitespace().collect::<Vec<&str>>().join(" ")

@@ -196,12 +196,12 @@ fn formatted(parameter: &Parameter, keyword: &Keyword, real: f64, comment: Optio
 }
 
 /// Keywords without an index that the FITS Standard 4.0 defines for any HDU (4.4.2, 8, 9) and that are of class user here.
-const STANDARD: [&str; 48] = [
+const STANDARD: [&str; 49] = [
     "ORIGIN", "TELESCOP", "INSTRUME", "OBSERVER", "OBJECT", "AUTHOR", "REFERENC", "BLOCKED", "EPOCH", "EQUINOX",
-    "RADESYS", "RADECSYS", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "JDREF", "JDREFI", "JDREFF", "DATEREF", "TREFPOS",
-    "TREFDIR", "PLEPHEM", "TIMEUNIT", "TIMEOFFS", "TIMSYER", "TIMRDER", "TIMEDEL", "TIMEPIXR", "TSTART", "TSTOP",
-    "XPOSURE", "TELAPSE", "JEPOCH", "BEPOCH", "OBSORBIT", "OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z", "OBSGEO-L", "OBSGEO-B",
-    "OBSGEO-H", "TZEROT", "MJD-OBS", "MJD-AVG", "MJD-BEG", "MJD-END", "VELREF",
+    "RADESYS", "RADECSYS", "TIMESYS", "MJDREF", "MJDREFI", "MJDREFF", "JDREF", "JDREFI", "JDREFF", "DATEREF",
+    "TREFPOS", "TREFDIR", "PLEPHEM", "TIMEUNIT", "TIMEOFFS", "TIMSYER", "TIMRDER", "TIMEDEL", "TIMEPIXR", "TSTART",
+    "TSTOP", "XPOSURE", "TELAPSE", "JEPOCH", "BEPOCH", "OBSORBIT", "OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z", "OBSGEO-L",
+    "OBSGEO-B", "OBSGEO-H", "TZEROT", "MJD-OBS", "MJD-AVG", "MJD-BEG", "MJD-END", "VELREF", "LONGSTRN",
 ];
 
 fn is_standard(keyword: &Keyword) -> bool {

@@ -202,7 +202,8 @@ impl Reader {
         if names.is_empty() {
             self.fault(line, format!("{} is no name of a keyword; its record is left out", quoted(name)));
         } else {
-            self.current = Some(Parameter { names, value_type: None, format: None, comment: String::new(), range: None });
+            self.current =
+                Some(Parameter { names, value_type: None, format: None, comment: String::new(), range: None });
         }
         Ok(())
     }

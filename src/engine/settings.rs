@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dictionary::DictionarySettings;
 use crate::engine::schedule::Limits;
 use crate::merge::options::MergeOptions;
 use crate::specification::model::Receiver;
@@ -25,6 +26,8 @@ pub struct EngineSettings {
     pub worker_niceness: i32,
     /// How workers merge.
     pub merge: MergeOptions,
+    /// Where dictionaries are, and how much they count.
+    pub dictionaries: DictionarySettings,
     /// How failures that may pass are tried again.
     pub retry: RetryPolicy,
     /// How many DAQs may be unfinished at once; more are refused with `Busy`.

@@ -2,6 +2,7 @@
 //!
 //! The worker is this very program, run as `dpm merge` with hidden options; it speaks [`Message`] lines.
 
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::control::Control;
+use crate::dictionary::DictionarySettings;
 use crate::durable;
 use crate::engine::action::{Input, MergedProduct, StepFailure, StepOutcome, StepRequest};
 use crate::engine::daq::LOW_STORAGE_ALERT;
@@ -90,6 +92,7 @@ fn spawn(context: &Context, folder: &DaqFolder) -> std::io::Result<Child> {
         .arg("--parent")
         .arg(std::process::id().to_string())
         .args(context.settings.merge.arguments())
+        .args(dictionary_arguments(&context.settings.dictionaries))
         .arg("--niceness")
         .arg(context.settings.worker_niceness.to_string())
         .arg("--json")
@@ -103,6 +106,18 @@ fn spawn(context: &Context, folder: &DaqFolder) -> std::io::Result<Child> {
         command.env(crate::clock::SOURCE_DATE_EPOCH, epoch);
     }
     command.spawn()
+}
+
+/// What the worker is told of dictionaries.
+fn dictionary_arguments(settings: &DictionarySettings) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for folder in &settings.path {
+        arguments.extend(["--dictionary-path".into(), folder.clone().into_os_string()]);
+    }
+    if settings.strict {
+        arguments.push("--strict-dictionaries".into());
+    }
+    arguments
 }
 
 /// Hears the worker out and waits for its end; believes a result only of one that ended well.

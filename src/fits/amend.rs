@@ -20,6 +20,20 @@ impl Record {
         if record.value().is_ok() { Some(record) } else { None }
     }
 
+    /// The value as its card writes it, strings in quotes and those of several cards joined; the text of commentary; the
+    /// whole card where the value cannot be read. For people.
+    pub fn value_text(&self) -> String {
+        match (self.value(), self.cards.as_slice()) {
+            (Ok(None), _) => self.commentary_text().trim_start().to_owned(),
+            (Ok(Some(_)), [card]) => {
+                let token = card.value_field().and_then(|value_field| field::split(value_field).ok());
+                token.map_or_else(String::new, |field| String::from_utf8_lossy(field.token).into_owned())
+            }
+            (Ok(Some(value)), _) => value.to_token().unwrap_or_default(),
+            (Err(_), cards) => cards.first().map(Card::text).unwrap_or_default(),
+        }
+    }
+
     /// The record of one card with `comment` behind its value; every byte up to the value's end stays.
     ///
     /// `None` where nothing is to be done: commentary, several cards, a value that cannot be read, a comment that is
@@ -28,7 +42,8 @@ impl Record {
         let [card] = self.cards.as_slice() else { return None };
         let value_field = card.value_field().filter(|_| self.keyword.kind != KeywordKind::Commentary)?;
         let comment = comment.trim_matches(' ');
-        if self.comment().is_some() || comment.is_empty() || !is_printable(comment.as_bytes()) {
+        if self.value().is_err() || self.comment().is_some() || comment.is_empty() || !is_printable(comment.as_bytes())
+        {
             return None;
         }
         let token = field::split(value_field).ok()?.token;
@@ -70,21 +85,35 @@ mod tests {
         check("HIERARCH ESO TPL ID = 'X/Y'", "Template id", Some("HIERARCH ESO TPL ID = 'X/Y' / Template id"));
         check("HIERARCH ESO TPL ID=   'a''b'  ", " id ", Some("HIERARCH ESO TPL ID=   'a''b' / id"));
         check("EMPTY   = ", "nothing yet", Some("EMPTY   =                      / nothing yet"));
-        let long = format!("NOTE    = '{}'", "x".repeat(62));
+        let long = format!("NOTE    = '{}'", "x".repeat(63));
         check(&long, "text", Some(&format!("{long} / te")));
         check(&format!("NOTE    = '{}'", "x".repeat(65)), "text", None);
         check("RA      = 12.5 / own", "pointing", None);
         check("COMMENT a = b", "c", None);
-        check("RA      = 1 2 'x", "c", Some("RA      = 1 2 'x               / c"));
+        check("RA      = 1 2 'x", "c", None);
         check("RA      = 12.5", "", None);
         check("RA      = 12.5", "caf\u{e9}", None);
     }
 
     #[test]
+    fn a_value_is_shown_as_it_is_written() {
+        for (card, expected) in [
+            ("RA      =               12.50 / c", "12.50"),
+            ("OBJECT  = 'it''s   ' / c", "'it''s   '"),
+            ("HIERARCH ESO A B = T", "T"),
+            ("EMPTY   =", ""),
+            ("COMMENT some text", "some text"),
+            ("RA      = 1 2 3 / c", "RA      = 1 2 3 / c"),
+        ] {
+            let record = Record::of_card(Card::from_text(card).expect("printable"));
+            assert_eq!(record.value_text(), expected, "{card}");
+        }
+    }
+
+    #[test]
     fn a_token_is_written_as_it_is() {
-        let text = |name: Keyword, token: &str| {
-            Record::of_token(&name, token, Some("c")).map(|record| record.cards[0].text())
-        };
+        let text =
+            |name: Keyword, token: &str| Record::of_token(&name, token, Some("c")).map(|record| record.cards[0].text());
         let fixed = "EXPTIME =               12.500 / c".to_owned();
         assert_eq!(text(Keyword::value("EXPTIME"), "12.500"), Some(fixed));
         assert_eq!(text(Keyword::eso("DET DIT"), "1.E-05"), Some("HIERARCH ESO DET DIT = 1.E-05 / c".to_owned()));

@@ -13,15 +13,16 @@ use crate::durable::new_file::{Durability, NewFile, Replace};
 use crate::fits::hdu::{ScanError, ScanErrorKind, ScanLimits};
 use crate::host;
 use crate::merge::content::Content;
+use crate::merge::dictionaries::{DictionaryFileError, Judges};
 use crate::merge::execute::{self, ExecuteError, ExecuteOptions};
 use crate::merge::fingerprint::Fingerprint;
 use crate::merge::gzip::{GzipError, GzipLimits};
 use crate::merge::input::{self, InputDescription};
 use crate::merge::intake::OpenInput;
-use crate::merge::options::MergeOptions;
-use crate::merge::plan::{self, MergePlan, PlanError};
+use crate::merge::options::{MergeOptions, MismatchPolicy};
+use crate::merge::plan::{self, DictionaryFault, MergePlan, PlanError};
 use crate::merge::reader::FileReader;
-use crate::merge::report::{MergeReport, SourceReport};
+use crate::merge::report::{MergeReport, Notice, SourceReport};
 use crate::merge::sharing::Sharing;
 use crate::merge::source_digest;
 use crate::merge::verify::{self, ProductFault};
@@ -148,6 +149,21 @@ pub enum JobError {
     /// The merge cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A dictionary that the specification names cannot be used, and it must be.
+    #[error(transparent)]
+    Dictionary(DictionaryFileError),
+    /// Keywords are not as the dictionaries say, and they must be.
+    #[error("{}: correct them, or have them added to a dictionary", listed("keyword", faults))]
+    KeywordNotInDictionary {
+        /// All of them.
+        faults: Vec<DictionaryFault>,
+    },
+    /// Data of sources do not fit the sums that the sources record, and they must.
+    #[error("{}", listed("damaged data unit", descriptions))]
+    ChecksumMismatch {
+        /// HDU, expected and found sum of each, as many as are told.
+        descriptions: Vec<String>,
+    },
     /// The product's name is taken.
     #[error("{} exists: choose another name, or replace it with --force", path.display())]
     OutputExists {
@@ -188,6 +204,19 @@ pub enum JobError {
     },
 }
 
+/// How the id of a notice begins that a source's data do not fit their DATASUM ([`execute`]).
+const CHECKSUM_MISMATCH: &str = "SourceChecksumMismatch:";
+/// More than these are counted, not listed.
+const LISTED_MAX: usize = 10;
+
+fn listed<T: std::fmt::Display>(noun: &str, items: &[T]) -> String {
+    let shown: Vec<String> = items.iter().take(LISTED_MAX).map(T::to_string).collect();
+    let more = items.len() - shown.len();
+    let plural = if items.len() == 1 { "" } else { "s" };
+    let rest = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{} {noun}{plural}: {}{rest}", items.len(), shown.join("; "))
+}
+
 /// What to do about a failed merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
@@ -213,6 +242,9 @@ impl JobError {
             | JobError::Scan { .. }
             | JobError::Compressed { .. }
             | JobError::Plan(_)
+            | JobError::Dictionary(_)
+            | JobError::KeywordNotInDictionary { .. }
+            | JobError::ChecksumMismatch { .. }
             | JobError::OutputExists { .. }
             | JobError::Create { .. }
             | JobError::Execute(_)
@@ -271,6 +303,22 @@ pub fn prepare(
     limits: GzipLimits,
     product_folder: Option<&Path>,
 ) -> Result<PreparedMerge, JobError> {
+    prepare_judged(specification, places, date, limits, product_folder, None)
+}
+
+/// As [`prepare`]; the dictionaries of `judges` are applied to the keywords of the primary header.
+///
+/// # Errors
+///
+/// As [`prepare`]; if the judges are strict, also what they complain of and those of them that are missing.
+pub fn prepare_judged(
+    specification: &Specification,
+    places: &[InputPlace],
+    date: Timestamp,
+    limits: GzipLimits,
+    product_folder: Option<&Path>,
+    judges: Option<&Judges>,
+) -> Result<PreparedMerge, JobError> {
     let expected = specification.file_sources().count();
     if places.len() != expected {
         return Err(JobError::WrongInputs { expected, found: places.len() });
@@ -288,8 +336,26 @@ pub fn prepare(
         }
         inputs.push(input);
     }
-    let plan = plan::plan(specification, &descriptions, date)?;
+    let mut plan = plan::plan_judged(specification, &descriptions, date, judges.map(|judges| &judges.dictionaries))?;
+    if let Some(judges) = judges {
+        apply_verdict(judges, &mut plan)?;
+    }
     Ok(PreparedMerge { plan, inputs })
+}
+
+/// Ends a strict merge that a dictionary complains of, or lacks; tells of what another one lacks.
+fn apply_verdict(judges: &Judges, plan: &mut MergePlan) -> Result<(), JobError> {
+    if !judges.strict {
+        plan.notices.extend(judges.missing.iter().map(DictionaryFileError::notice));
+        return Ok(());
+    }
+    if let Some(missing) = judges.missing.first() {
+        return Err(JobError::Dictionary(missing.clone()));
+    }
+    if plan.dictionary_faults.is_empty() {
+        return Ok(());
+    }
+    Err(JobError::KeywordNotInDictionary { faults: plan.dictionary_faults.clone() })
 }
 
 fn open(label: &str, place: &InputPlace, limits: GzipLimits) -> Result<OpenInput, JobError> {
@@ -336,6 +402,15 @@ fn check_digest(input: &OpenInput, wanted: &SourceDigest) -> Result<(), JobError
     }
 }
 
+/// Opens and describes the file of source `label` as it is now; if it is compressed, it expands to no more than `limits`.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn describe_file(label: &str, path: &Path, limits: GzipLimits) -> Result<InputDescription, JobError> {
+    describe(&open(label, &InputPlace { path: path.to_owned(), fingerprint: None }, limits)?)
+}
+
 fn describe(input: &OpenInput) -> Result<InputDescription, JobError> {
     let reader = FileReader::new(input.bytes());
     let mut description = input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default())
@@ -376,7 +451,7 @@ pub fn perform(
     publication: Publication,
     options: MergeOptions,
     control: &dyn Control,
-) -> Result<(MergeReport, Vec<crate::merge::report::Notice>), JobError> {
+) -> Result<(MergeReport, Vec<Notice>), JobError> {
     let plan = &prepared.plan;
     let path = || output.to_owned();
     let Publication { replace, durability } = publication;
@@ -389,6 +464,9 @@ pub fn perform(
     let execution = ExecuteOptions::new(&options, durability, plan.product_bytes, host::memory_bytes());
     let executed = execute::execute(plan, &prepared.inputs, product.file(), execution, control)
         .map_err(|error| name_full_disk(error, output, plan.product_bytes))?;
+    if options.mismatch == MismatchPolicy::Error {
+        refuse_mismatches(&executed.notices)?;
+    }
     if durability != Durability::Unsynced {
         product.sync().map_err(|source| JobError::Publish { path: path(), source })?;
     }
@@ -405,6 +483,12 @@ pub fn perform(
         keywords: plan.keywords.len(),
     };
     Ok((report, notices))
+}
+
+fn refuse_mismatches(notices: &[Notice]) -> Result<(), JobError> {
+    let mismatches = notices.iter().filter(|notice| notice.id.starts_with(CHECKSUM_MISMATCH));
+    let descriptions: Vec<String> = mismatches.map(|notice| notice.description.clone()).collect();
+    if descriptions.is_empty() { Ok(()) } else { Err(JobError::ChecksumMismatch { descriptions }) }
 }
 
 fn source_digests(prepared: &PreparedMerge, digests: &[blake3::Hash]) -> Vec<SourceReport> {

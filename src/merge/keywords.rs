@@ -30,8 +30,17 @@ pub struct MergedKeyword {
     pub record: Record,
     /// Index of the contribution that won.
     pub origin: usize,
-    /// Indices of the contributions that offered the keyword too and lost.
-    pub beaten: Vec<usize>,
+    /// What lost, in descending priority.
+    pub beaten: Vec<BeatenKeyword>,
+}
+
+/// A record that another one of the same keyword beat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BeatenKeyword {
+    /// Index of its contribution; that of the winner for a later card of the same source.
+    pub origin: usize,
+    /// The record.
+    pub record: Record,
 }
 
 /// Merges `contributions`, given in descending priority, and sorts the outcome.
@@ -52,7 +61,7 @@ pub fn merge(contributions: Vec<Contribution>, order: SortOrder) -> Vec<MergedKe
                 continue;
             }
             match seen.get(&record.keyword) {
-                Some(&index) => note_beaten(&mut merged[index], origin),
+                Some(&index) => merged[index].beaten.push(BeatenKeyword { origin, record }),
                 None => {
                     seen.insert(record.keyword.clone(), merged.len());
                     merged.push(MergedKeyword { record, origin, beaten: Vec::new() });
@@ -63,12 +72,6 @@ pub fn merge(contributions: Vec<Contribution>, order: SortOrder) -> Vec<MergedKe
     match order {
         SortOrder::None => merged,
         SortOrder::Category => sort_by_category(merged),
-    }
-}
-
-fn note_beaten(winner: &mut MergedKeyword, loser: usize) {
-    if winner.beaten.last() != Some(&loser) {
-        winner.beaten.push(loser);
     }
 }
 
@@ -137,7 +140,8 @@ mod tests {
                     Some(Value::Integer(number)) => format!("={number}"),
                     _ => format!(":{}", merged.record.commentary_text()),
                 };
-                format!("{}{text} {}>{:?}", merged.record.keyword.name, merged.origin, merged.beaten)
+                let beaten: Vec<usize> = merged.beaten.iter().map(|beaten| beaten.origin).collect();
+                format!("{}{text} {}>{beaten:?}", merged.record.keyword.name, merged.origin)
             })
             .collect();
         assert_eq!(shown, expected);

@@ -5,6 +5,7 @@
 
 pub mod confine;
 pub mod content;
+pub mod dictionaries;
 pub mod digest;
 pub mod execute;
 pub mod fingerprint;

@@ -22,6 +22,8 @@ pub struct MergeOptions {
     pub page_cache: PageCache,
     /// Whether large data units are shared with their sources.
     pub reflink: Reflink,
+    /// What follows where a source's data do not fit their DATASUM.
+    pub mismatch: MismatchPolicy,
 }
 
 impl Default for MergeOptions {
@@ -33,6 +35,7 @@ impl Default for MergeOptions {
             threads: THREADS,
             page_cache: PageCache::Auto,
             reflink: Reflink::Auto,
+            mismatch: MismatchPolicy::Alert,
         }
     }
 }
@@ -50,6 +53,7 @@ impl MergeOptions {
             ("--threads", &threads),
             ("--page-cache", self.page_cache.as_str()),
             ("--reflink", self.reflink.as_str()),
+            ("--checksum-mismatch", self.mismatch.as_str()),
         ];
         words.iter().flat_map(|(flag, word)| [*flag, *word]).map(str::to_owned).collect()
     }
@@ -104,6 +108,16 @@ words! {
         Keep = "keep",
         /// Nothing: others need the memory.
         Drop = "drop",
+    }
+}
+
+words! {
+    /// What follows where the data of a source do not fit the DATASUM that it records.
+    MismatchPolicy {
+        /// The product is made with the sum of the data as they are, and an alert tells of it.
+        Alert = "alert",
+        /// There is no product.
+        Error = "error",
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! Pure: specification + descriptions of the inputs -> [`MergePlan`]. A dry run prints the plan; execution performs it.
 
+mod change;
+mod contribution;
 mod header;
 mod placement;
 mod sharing;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::dictionary::judge::{self, Complaint, Dictionaries};
 use crate::fits::card::{Card, Record};
 use crate::fits::fault::CardFault;
 use crate::fits::hdu::HduKind;
@@ -17,7 +21,7 @@ use crate::fits::header::Header;
 use crate::fits::keyword::{Keyword, KeywordClass, KeywordKind};
 use crate::fits::value::Value;
 use crate::fits::{BLOCK_BYTES, CARD_BYTES};
-use crate::merge::input::{ExtensionDescription, InputDescription, used_cards};
+use crate::merge::input::{ExtensionDescription, InputDescription};
 use crate::merge::keywords::{self, Contribution, MergedKeyword};
 use crate::merge::plan::header::{
     close_header, closed_block_count, image_extension_header, new_structure, structure_in_place,
@@ -28,6 +32,8 @@ use crate::specification::keyword_rules;
 use crate::specification::model::{ExtensionNames, FitsFileSource, PrimaryData, SourceSpecification, Specification};
 use crate::status::Severity;
 
+pub use crate::merge::plan::change::HduChange;
+pub use crate::merge::plan::contribution::{contribution_of_file, contribution_of_keywords};
 pub use crate::merge::plan::sharing::SHARED_MIN_BYTES;
 
 /// A decided merge.
@@ -37,12 +43,16 @@ pub struct MergePlan {
     pub archive_name: String,
     /// Labels of the inputs; [`HduPlan`] and [`DataExtent`] refer to them by index.
     pub input_labels: Vec<String>,
+    /// Where the inputs are read, in the same order.
+    pub input_paths: Vec<PathBuf>,
     /// The product's HDUs in order.
     pub hdus: Vec<HduPlan>,
     /// Size of the product.
     pub product_bytes: u64,
     /// Where each card of the primary header that came from a source comes from.
     pub keywords: Vec<KeywordOrigin>,
+    /// Keywords that are not as the dictionaries say; the first of them are also among the notices.
+    pub dictionary_faults: Vec<DictionaryFault>,
     /// Conditions that become alerts.
     pub notices: Vec<Notice>,
 }
@@ -56,6 +66,8 @@ pub struct HduPlan {
     pub kind: HduKind,
     /// EXTNAME, empty where there is none.
     pub name: String,
+    /// In what it differs from the HDU that it comes from.
+    pub changes: Vec<HduChange>,
     /// The header that will be written.
     pub header: HeaderPlan,
     /// Bytes of the header in the product.
@@ -151,8 +163,36 @@ pub struct KeywordOrigin {
     pub keyword: String,
     /// Label of the source that won.
     pub winner: String,
-    /// Labels of the sources that offered it too.
-    pub beaten: Vec<String>,
+    /// Its value as in the header, or the text of a commentary card.
+    pub value: String,
+    /// The sources that offered it too, and what they said.
+    pub beaten: Vec<BeatenValue>,
+}
+
+/// What a source said that was not heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeatenValue {
+    /// Label of the source; that of the winner for a later card of the same source.
+    pub source: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A keyword of the product that is not as the dictionaries say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DictionaryFault {
+    /// The keyword as in the header.
+    pub keyword: String,
+    /// Label of the source that gave it.
+    pub source: String,
+    /// What is wrong with it.
+    pub complaint: Complaint,
+}
+
+impl std::fmt::Display for DictionaryFault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} of source '{}': {}", self.keyword, self.source, self.complaint)
+    }
 }
 
 /// A merge that cannot be planned.
@@ -193,9 +233,26 @@ pub fn plan(
     inputs: &[InputDescription],
     date: Timestamp,
 ) -> Result<MergePlan, PlanError> {
+    plan_judged(specification, inputs, date, None)
+}
+
+/// As [`plan`]; `dictionaries` judge the keywords of the primary header and give them what they lack.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub fn plan_judged(
+    specification: &Specification,
+    inputs: &[InputDescription],
+    date: Timestamp,
+    dictionaries: Option<&Dictionaries>,
+) -> Result<MergePlan, PlanError> {
     let mut builder = Builder::new(specification, inputs);
     let structure = builder.structure();
-    let merged = builder.merge_keywords(&structure)?;
+    let mut merged = builder.merge_keywords(&structure)?;
+    if let Some(dictionaries) = dictionaries {
+        builder.judge_keywords(dictionaries, &mut merged);
+    }
     let primary = builder.primary(structure, &merged, date)?;
     builder.add(primary)?;
     for input in 0..inputs.len() {
@@ -213,6 +270,9 @@ struct Builder<'a> {
     contribution_labels: Vec<String>,
     hdus: Vec<HduPlan>,
     position: u64,
+    dictionary_faults: Vec<DictionaryFault>,
+    /// Apart from the others, which they must not crowd out.
+    dictionary_notices: Notices,
     notices: Notices,
     names: ExtensionNameBook,
 }
@@ -227,6 +287,8 @@ impl<'a> Builder<'a> {
             contribution_labels: Vec::new(),
             hdus: Vec::new(),
             position: 0,
+            dictionary_faults: Vec::new(),
+            dictionary_notices: Notices::new("dictionary"),
             notices: Notices::new("plan"),
             names: ExtensionNameBook::default(),
         }
@@ -250,24 +312,20 @@ impl<'a> Builder<'a> {
         let mut contributions = Vec::new();
         let mut next_input = usize::from(self.has_target);
         for source in &self.specification.sources {
-            let (label, rules, records) = match source {
-                SourceSpecification::FitsKeywords(source) => {
-                    (&source.source_name, source.keyword_rules.as_ref(), source.records.clone())
-                }
+            let contribution = match source {
+                SourceSpecification::FitsKeywords(source) => contribution_of_keywords(source)?,
                 SourceSpecification::FitsFile(source) => {
                     let input = &self.inputs[next_input];
                     next_input += 1;
-                    (&source.source_name, source.keyword_rules.as_ref(), offered(&input.primary.header))
+                    contribution_of_file(source, &input.primary.header)?
                 }
             };
-            // JSON keywords without rules are all meant for the product; a file's go through the default selection.
-            let is_json = matches!(source, SourceSpecification::FitsKeywords(_));
-            let records = if is_json && rules.is_none() { records } else { select(label, rules, records)? };
-            self.notice_illegal(label, &records);
-            contributions.push(Contribution { label: label.clone(), records });
+            self.notice_illegal(&contribution.label, &contribution.records);
+            contributions.push(contribution);
         }
         if let Some(target) = self.target() {
-            let own = offered(&target.primary.header).into_iter().filter(|record| !is_kept_in_place(record));
+            let own =
+                contribution::offered(&target.primary.header).into_iter().filter(|record| !is_kept_in_place(record));
             contributions.push(Contribution { label: target.label.clone(), records: own.collect() });
         }
         self.contribution_labels = contributions.iter().map(|contribution| contribution.label.clone()).collect();
@@ -282,6 +340,31 @@ impl<'a> Builder<'a> {
             merged.retain(|keyword| keyword.origin == own || !is_scaling(&keyword.record.keyword));
         }
         Ok(merged)
+    }
+
+    /// Compares the keywords with the dictionaries, which also give comments and formats where those are missing.
+    fn judge_keywords(&mut self, dictionaries: &Dictionaries, merged: &mut [MergedKeyword]) {
+        for keyword in merged {
+            let origin = match self.specification.sources.get(keyword.origin) {
+                Some(SourceSpecification::FitsKeywords(_)) => judge::Origin::Specification,
+                // Behind the sources stands the in-place target.
+                Some(SourceSpecification::FitsFile(_)) | None => judge::Origin::File,
+            };
+            let judgement = dictionaries.judge(&keyword.record, origin);
+            if let Some(complaint) = judgement.complaint {
+                let source = self.contribution_labels[keyword.origin].clone();
+                let fault = DictionaryFault { keyword: keyword.record.keyword.to_string(), source, complaint };
+                self.dictionary_notices.push(Notice {
+                    id: format!("KeywordNotInDictionary:{}", fault.keyword),
+                    severity: Severity::Warning,
+                    description: format!("{fault}: correct it, or have it added to a dictionary"),
+                });
+                self.dictionary_faults.push(fault);
+            }
+            if let Some(improved) = judgement.improved {
+                keyword.record = improved;
+            }
+        }
     }
 
     /// The product's primary HDU: structure, the merger's own cards, the merged ones, room, the two sums.
@@ -307,6 +390,7 @@ impl<'a> Builder<'a> {
             origin: target.map(|_| HduOrigin { input: 0, hdu: 0 }),
             kind: target.map_or(HduKind::Primary, |target| target.primary.structure.kind.clone()),
             name: String::new(),
+            changes: Vec::new(),
             header: HeaderPlan::Complete(bytes),
             header_bytes,
             product_offset: 0,
@@ -462,9 +546,7 @@ impl<'a> Builder<'a> {
         let datasum_card = cards.place(extension.sums.datasum);
         let checksum_card = cards.place(extension.sums.checksum);
         let name = extension.name.clone().unwrap_or_default();
-        if !name.is_empty() {
-            self.name_extension(input, extension, &name, &mut cards);
-        }
+        let raised = if name.is_empty() { None } else { self.name_extension(input, extension, &name, &mut cards) };
         if let Some(card) = &extension.illegal_card {
             let fault = format!("is not legal FITS and is copied as it is, {card}");
             self.notice_illegal_extension(input, extension.index, &fault);
@@ -481,6 +563,7 @@ impl<'a> Builder<'a> {
             origin: Some(HduOrigin { input, hdu: extension.index }),
             kind: extension.kind.clone(),
             name,
+            changes: change::of_extension(extension, raised, header_bytes, tail),
             header: HeaderPlan::Patched {
                 input,
                 offset: extension.header_offset,
@@ -496,21 +579,22 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Notes the name; where it collides, raises EXTVER or tells.
+    /// Notes the name; where it collides, raises EXTVER, which it gives back, or tells.
     fn name_extension(
         &mut self,
         input: usize,
         extension: &ExtensionDescription,
         name: &str,
         cards: &mut CardPlacement<'_>,
-    ) {
+    ) -> Option<i128> {
         if self.names.insert(name, extension.version) {
-            return;
+            return None;
         }
         match self.specification.target.extension_names {
             ExtensionNames::Unique => {
                 let version = self.names.next_version(name);
                 cards.set_version(version);
+                Some(version)
             }
             ExtensionNames::AsIs => {
                 if self.names.tell(name, extension.version) {
@@ -523,6 +607,7 @@ impl<'a> Builder<'a> {
                     );
                     self.notices.push(Notice { id, severity: Severity::Warning, description });
                 }
+                None
             }
         }
     }
@@ -541,6 +626,7 @@ impl<'a> Builder<'a> {
             origin: Some(HduOrigin { input, hdu: 0 }),
             kind: HduKind::Image,
             name,
+            changes: vec![HduChange::MadeExtension],
             header_bytes: bytes.len() as u64,
             header: HeaderPlan::Complete(bytes),
             product_offset: 0,
@@ -581,37 +667,27 @@ impl<'a> Builder<'a> {
             .map(|keyword| KeywordOrigin {
                 keyword: keyword.record.keyword.to_string(),
                 winner: label(keyword.origin),
-                beaten: keyword.beaten.iter().map(|index| label(*index)).collect(),
+                value: keyword.record.value_text(),
+                beaten: keyword
+                    .beaten
+                    .iter()
+                    .map(|beaten| BeatenValue { source: label(beaten.origin), value: beaten.record.value_text() })
+                    .collect(),
             })
             .collect();
+        let mut notices = self.notices.finish();
+        notices.extend(self.dictionary_notices.finish());
         MergePlan {
             archive_name: self.specification.target.archive_name(),
             input_labels: self.inputs.iter().map(|input| input.label.clone()).collect(),
+            input_paths: self.inputs.iter().map(|input| input.path.clone()).collect(),
             hdus: self.hdus,
             product_bytes: self.position,
             keywords,
-            notices: self.notices.finish(),
+            dictionary_faults: self.dictionary_faults,
+            notices,
         }
     }
-}
-
-/// What a primary header offers to the product: all but structural cards and spare blank cards at its end.
-fn offered(header: &Header) -> Vec<Record> {
-    let used = used_cards(header.cards());
-    Header::from_cards(header.cards()[..used].to_vec())
-        .records()
-        .into_iter()
-        .filter(|record| record.keyword.class() != KeywordClass::Structural)
-        .collect()
-}
-
-fn select(
-    label: &str,
-    rules: Option<&keyword_rules::KeywordRules>,
-    records: Vec<Record>,
-) -> Result<Vec<Record>, PlanError> {
-    keyword_rules::apply(rules, records)
-        .map_err(|fault| PlanError { label: label.to_owned(), kind: PlanErrorKind::KeywordRules(fault) })
 }
 
 /// Keywords that decide which physical value a stored one is (FITS Standard 4.4.2.5).

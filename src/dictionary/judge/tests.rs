@@ -82,11 +82,15 @@ fn types_and_ranges() {
 
 #[test]
 fn unknown_keywords_are_those_that_neither_a_dictionary_nor_the_standard_has() {
-    for text in ["ELEPHANT= 1", "HIERARCH ESO DET CHIP ID = 'x'", "HIERARCH ESO DET CHIP2 IDX = 'x'", "HIERARCH A B = 1"] {
+    for text in
+        ["ELEPHANT= 1", "HIERARCH ESO DET CHIP ID = 'x'", "HIERARCH ESO DET CHIP2 IDX = 'x'", "HIERARCH A B = 1"]
+    {
         check_complaint(text, Some(Complaint::Unknown));
         assert_eq!(dictionaries(false).judge(&card(text), Origin::File), Judgement::default(), "{text}");
     }
-    for text in ["OBJECT  = 'x'", "DATE-OBS= 'x'", "MJD-OBS = 1", "COMMENT x", "BSCALE  = 1.0", "CRVAL1  = 1.0", "HISTORY"] {
+    for text in
+        ["OBJECT  = 'x'", "DATE-OBS= 'x'", "MJD-OBS = 1", "COMMENT x", "BSCALE  = 1.0", "CRVAL1  = 1.0", "HISTORY"]
+    {
         check_complaint(text, None);
     }
 }
@@ -122,7 +126,11 @@ fn a_keyword_of_the_specification_gets_format_and_comment() {
     check_improved(&number, at, Some("HIERARCH ESO TPL EXPNO = 3 / Exposure number"));
     // No format of reals: the shortest text; a format that leaves the card: likewise.
     check_improved(&made(Keyword::value("OFFSET"), Value::Real(0.1), None), at, None);
-    check_improved(&made(Keyword::value("OFFSET"), Value::Integer(2), None), at, Some("OFFSET  =                  2.0"));
+    check_improved(
+        &made(Keyword::value("OFFSET"), Value::Integer(2), None),
+        at,
+        Some("OFFSET  =                  2.0"),
+    );
     check_improved(&made(Keyword::value("WIDE"), Value::Real(1e40), None), at, None);
     // A keyword that was given as a card keeps its text.
     check_improved(&card("EXPTIME = 12.5 / own"), at, None);

@@ -44,10 +44,8 @@ fn shown(dictionary: &Dictionary) -> Vec<String> {
 
 #[test]
 fn records_and_their_fields() {
-    let expected = [
-        "DET CHIP# NX|integer|f|# of pixels along X|-",
-        "EXPTIME|double|f|Integration time. %TIME|0..100000",
-    ];
+    let expected =
+        ["DET CHIP# NX|integer|f|# of pixels along X|-", "EXPTIME|double|f|Integration time. %TIME|0..100000"];
     for text in [SAMPLE.to_owned(), SAMPLE.replace('\n', "\r\n"), format!("\u{feff}{SAMPLE}")] {
         let dictionary = parse(text.as_bytes()).expect("a dictionary");
         assert_eq!(dictionary.name, "XMPL-DIC.TEST");
@@ -66,7 +64,8 @@ fn text_may_be_latin_1_or_utf_8() {
 
 #[test]
 fn a_line_that_cannot_be_used_is_told_and_the_rest_is() {
-    let text = "Parameter Name: not a name\nType: string\nParameter Name: A\nType: quaternion\nValue Format: T\nRange: ?! x\n";
+    let text =
+        "Parameter Name: not a name\nType: string\nParameter Name: A\nType: quaternion\nValue Format: T\nRange: ?! x\n";
     let dictionary = parse(text.as_bytes()).expect("a dictionary");
     assert_eq!(shown(&dictionary), ["A|-|-||-"]);
     let faults: Vec<String> = dictionary.faults.iter().map(ToString::to_string).collect();

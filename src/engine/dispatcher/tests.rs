@@ -37,6 +37,7 @@ pub(in crate::engine) fn settings() -> EngineSettings {
         worker_program: "/bin/false".into(),
         worker_niceness: 0,
         merge: crate::merge::options::MergeOptions::default(),
+        dictionaries: crate::dictionary::DictionarySettings::default(),
         retry: RetryPolicy { attempts: 3, first_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(60) },
         queue_length: 5,
     }

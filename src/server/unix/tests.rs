@@ -46,6 +46,7 @@ pub(crate) async fn daemon(connections_max: usize) -> Daemon {
         worker_program: "/bin/false".into(),
         worker_niceness: 0,
         merge: crate::merge::options::MergeOptions::default(),
+        dictionaries: crate::dictionary::DictionarySettings::default(),
         retry: RetryPolicy { attempts: 1, first_pause: Duration::ZERO, longest_pause: Duration::ZERO },
         queue_length: 100,
     };
