@@ -145,3 +145,6 @@ fn literal_hint(text: &str) -> Option<String> {
     name.contains(|c: char| c.is_ascii_lowercase())
         .then(|| format!("begin it with {}", quoted(name.to_ascii_uppercase().trim_end())))
 }
+
+#[cfg(test)]
+mod tests;
