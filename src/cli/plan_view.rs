@@ -126,6 +126,10 @@ const VALUE_CHARS: usize = 40;
 /// What a keyword beat is listed up to here, then counted.
 const BEATEN_MAX: usize = 5;
 
+/// What is in no row of the table.
+const OWN_KEYWORDS: &str =
+    "DATE, ORIGFILE, ARCFILE, CHECKSUM and DATASUM are dpm's own; the structure is new, or an in-place target's";
+
 /// Where each keyword of the primary header and each HDU comes from.
 pub(crate) fn explanation(plan: &MergePlan) -> String {
     let mut keywords = Table::new(&["KEYWORD", "SOURCE", "VALUE", "INSTEAD OF"]);
@@ -150,7 +154,7 @@ pub(crate) fn explanation(plan: &MergePlan) -> String {
             view.changes.join(", "),
         ]);
     }
-    format!("{}{}", keywords.text(), hdus.text())
+    format!("{}{OWN_KEYWORDS}\n{}", keywords.text(), hdus.text())
 }
 
 fn beaten_text(beaten: &[BeatenValue]) -> String {

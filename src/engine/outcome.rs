@@ -13,7 +13,7 @@ use crate::engine::state::{Event, Run, Stage, Step};
 use crate::merge::report::Notice;
 use crate::release::{self, Delivered};
 use crate::specification::model::{FileInput, Receiver, Specification};
-use crate::status::{Progress, Severity, with_causes};
+use crate::status::{Progress, Severity, SubState, with_causes};
 use crate::store::{Change, ReceiverRow, StepRow, StoreError};
 use crate::transfer::Collected;
 
@@ -221,6 +221,7 @@ pub(crate) fn succeed(daq: &mut Daq, outcome: StepOutcome, now: Timestamp, actio
     daq.withdraw_failures();
     match outcome {
         StepOutcome::Collected(inputs) => {
+            note_late_changes(daq, &inputs, now);
             daq.inputs = inputs;
             daq.note("collected", now);
             if daq.inputs.iter().all(|input| input.referenced) {
@@ -235,6 +236,27 @@ pub(crate) fn succeed(daq: &mut Daq, outcome: StepOutcome, now: Timestamp, actio
         }
     }
     save(daq, actions);
+}
+
+/// Tells of files that were changed after the DAQ was queued: who queues it says that they are complete.
+///
+/// Asked only of files that are read where they lie: the times of a copy are its own.
+fn note_late_changes(daq: &mut Daq, inputs: &[Collected], now: Timestamp) {
+    let Some(queued) = daq.timings.get(SubState::Scheduled.as_str()).copied() else { return };
+    let specification = daq.specification.clone();
+    for (file, input) in specification.file_sources().zip(inputs) {
+        if !input.referenced || input.fingerprint.modified_ns <= queued.as_nanosecond() {
+            continue;
+        }
+        let source = &file.source.source_name;
+        let description = format!(
+            "{} (source '{source}') was changed after the DAQ was queued at {queued}: check that its producer had \
+             closed it",
+            input.path.display()
+        );
+        let id = format!("SuspiciousTimestamp:{source}");
+        daq.raise(Notice { id, severity: Severity::Warning, description }, now);
+    }
 }
 
 /// Writes into the journal how collecting one file went; it is saved with the next change.

@@ -2,6 +2,7 @@
 //!
 //! What stands in them is read and applied by [`crate::dictionary`].
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,9 @@ impl Judges {
             return None;
         }
         let (mut read, mut found, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-        for name in names {
+        // A name that is given twice has one alert.
+        let mut seen = HashSet::new();
+        for name in names.iter().filter(|name| seen.insert(*name)) {
             match load_one(name, &settings.path) {
                 Ok((path, mut dictionary)) => {
                     let faults = std::mem::take(&mut dictionary.faults);

@@ -257,6 +257,27 @@ fn what_was_collected_by_reference_is_saved_with_the_merge() {
     assert_eq!((row.kind.as_str(), row.state.as_str()), ("reference", "done"));
 }
 
+/// Who queues a DAQ says that its files are complete; one that was written later may not be.
+#[test]
+fn a_file_that_was_changed_after_the_daq_was_queued_is_suspicious() {
+    for (after_ns, expected) in [(0, vec![]), (1, vec!["SuspiciousTimestamp:a".to_owned()])] {
+        let mut rig = Rig::new();
+        let _queued = rig.queue("A", &["insert A"]);
+        rig.inserted("A", &["collecting A"]);
+        let StepOutcome::Collected(mut files) = copied() else { unreachable!() };
+        files[0].referenced = true;
+        files[0].fingerprint.modified_ns = rig.now.as_nanosecond() + after_ns;
+        let ended = Input::StepEnded { id: "A".parse().unwrap(), outcome: Ok(StepOutcome::Collected(files)) };
+        let actions = rig.dispatcher.handle(ended, rig.now);
+        let status = actions.iter().find_map(|action| match action {
+            Action::Publish(status) => Some(status),
+            _ => None,
+        });
+        let ids: Vec<String> = status.unwrap().alerts.iter().map(|alert| alert.id.clone()).collect();
+        assert_eq!(ids, expected, "{after_ns} ns later");
+    }
+}
+
 #[test]
 fn what_cannot_be_inserted_is_refused_to_all_who_asked() {
     let mut rig = Rig::new();
