@@ -39,6 +39,8 @@ pub mod server;
 
 pub mod client;
 
+pub mod bench;
+
 pub mod config;
 
 pub mod telemetry;

@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod bench;
 mod cfitsio_worker;
 mod check;
 mod complete;
@@ -90,6 +91,8 @@ enum Command {
     /// Ask CFITSIO about a file, confined: how verify --with-cfitsio starts its worker
     #[command(name = crate::cfitsio::WORKER_COMMAND, hide = true)]
     CfitsioWorker(cfitsio_worker::WorkerArguments),
+    /// Measure the throughput of this machine, each stage beside what its disk can do
+    Bench(bench::BenchArguments),
     /// Print a JSON Schema that dpm validates against
     Schema(schema::SchemaArguments),
     /// Print a shell completion script
@@ -154,6 +157,7 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Header(arguments) => header::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::CfitsioWorker(arguments) => cfitsio_worker::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => complete::completions(&arguments),
         Command::Man => complete::man(),
