@@ -8,7 +8,7 @@ use std::fmt;
 use crate::fits::CARD_BYTES;
 pub use crate::fits::fault::{CardFault, CardFaultKind};
 use crate::fits::field;
-use crate::fits::keyword::{Keyword, KeywordKind};
+use crate::fits::keyword::{ESO_NAME_LENGTH, Keyword, KeywordKind};
 use crate::fits::layout;
 use crate::fits::value::{Value, ValueFault, is_printable};
 
@@ -118,6 +118,42 @@ impl Card {
             return None;
         }
         self.check_name().err().map(|kind| self.blame(kind))
+    }
+
+    /// Whether the card is legal and of a form that is common: nearly all are, and these need no allocation.
+    ///
+    /// Says no where a closer look is needed, also for CONTINUE, whose meaning is its neighbour's.
+    pub(crate) fn is_plainly_legal(&self) -> bool {
+        if !is_printable(&self.0) {
+            return false;
+        }
+        let is_name = |name: &[u8]| {
+            !name.is_empty() && name.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_'))
+        };
+        match self.name_bytes() {
+            b"" => self.is_blank(),
+            b"COMMENT" | b"HISTORY" => true,
+            b"CONTINUE" | b"END" => false,
+            b"HIERARCH" if self.0.get(8..13) == Some(b" ESO ") => {
+                let rest = self.0.get(13..).unwrap_or_default();
+                let Some((name, field)) =
+                    rest.iter().position(|byte| *byte == b'=').and_then(|at| rest.split_at_checked(at))
+                else {
+                    return false;
+                };
+                // Single words, each apart by one space: so no trimming but that of the space before the sign.
+                let name = name.strip_suffix(b" ").unwrap_or(name);
+                name.len() <= ESO_NAME_LENGTH
+                    && name.split(|byte| *byte == b' ').all(is_name)
+                    && field::is_plain(field.get(1..).unwrap_or_default())
+            }
+            b"HIERARCH" => false,
+            name => {
+                is_name(name)
+                    && self.0.get(8..10) == Some(b"= ")
+                    && field::is_plain(self.0.get(10..).unwrap_or_default())
+            }
+        }
     }
 
     fn check_name(&self) -> Result<Keyword, CardFaultKind> {

@@ -27,3 +27,22 @@ pub(crate) fn split(field: &[u8]) -> Result<Field<'_>, ValueFault> {
         Some((token, comment)) => Field { token: token.trim_ascii_end(), comment: comment.get(1..) },
     })
 }
+
+/// Longest run of digits that certainly fits an integer and a double.
+const PLAIN_DIGITS: usize = 30;
+
+/// Whether a printable field holds a string, a logical or a number without exponent, and at most a comment behind it.
+///
+/// Says no to other values that are legal too: those need a closer look. Allocates nothing.
+pub(crate) fn is_plain(field: &[u8]) -> bool {
+    let Ok(Field { token, .. }) = split(field) else { return false };
+    match token {
+        // `split` has found its closing quote and nothing but a comment behind it.
+        [b'\'', ..] | [b'T' | b'F'] => true,
+        [b'+' | b'-', digits @ ..] | digits => {
+            let points = digits.iter().filter(|byte| **byte == b'.').count();
+            let is_number = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+            is_number && points <= 1 && digits.len() > points && digits.len() <= PLAIN_DIGITS
+        }
+    }
+}

@@ -281,3 +281,54 @@ fn grave_faults_are_illegal_bytes_and_standard_names() {
         assert_eq!(Card::from_bytes(bytes).grave_fault().map(|fault| fault.kind), expected, "{}", card.escape_ascii());
     }
 }
+
+#[test]
+fn what_is_plainly_legal_is_legal() {
+    let yes = [
+        "SIMPLE  =                    T / conforms",
+        "NAXIS1  =                 4096",
+        "EXPTIME =                -1.5",
+        "X       = .5",
+        "OBJECT  = 'D''Arrest' / it / has slashes",
+        "HIERARCH ESO TPL ID = 'x'",
+        "HIERARCH ESO DET READ1 NAME= +3 / no space before the sign",
+        "COMMENT = anything",
+        "HISTORY",
+        "",
+    ];
+    let no = [
+        "END",
+        "CONTINUE  'x'",
+        "lower   = 1",
+        "X       = 1e5",
+        "X       =",
+        "X       = 'open",
+        "X       = 'a' b",
+        "X       = .",
+        "X       = 1.2.3",
+        "X       = 1 2",
+        "X       =1",
+        "HIERARCH ESO  TPL ID = 1",
+        "HIERARCH ESO TPL  ID = 1",
+        "HIERARCH ESO = 1",
+        "HIERARCH ESO A = 'x'y",
+        "HIERARCH OTHER = 1",
+        "HIERARCH ESO no = 1",
+        "        = 5",
+    ];
+    for text in yes {
+        let card = Card::from_text(text).unwrap();
+        assert!(card.is_plainly_legal() && card.fault().is_none(), "{text}");
+    }
+    for text in no {
+        assert!(!Card::from_text(text).unwrap().is_plainly_legal(), "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_illegal_is_plainly_legal(text in "(HIERARCH ESO |X +)?[A-Z ]{0,9}[= ]{0,3}['TF+.0-9 /a&-]{0,20}[ -~]{0,20}") {
+        let card = Card::from_text(&text).unwrap();
+        proptest::prop_assert!(!card.is_plainly_legal() || card.fault().is_none(), "{:?}", card.fault());
+    }
+}
