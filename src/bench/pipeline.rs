@@ -21,7 +21,8 @@ use crate::client::Client;
 use crate::command::dispatch::Commander;
 use crate::control::Control;
 use crate::engine::handle::EngineHandle;
-use crate::merge::{job, verify};
+use crate::merge::job;
+use crate::merge::verify::{self, SumVerdict};
 use crate::server::unix::{self, UnixOptions};
 use crate::status::{DaqStatus, SubState};
 
@@ -345,9 +346,10 @@ fn verify_product(product: &Path, stop: &Stop) -> Result<f64, BenchError> {
     let file = job::open_regular(product).map_err(io_error("open", product))?;
     let file = file.ok_or_else(|| bad(product, "it is no regular file"))?;
     let verdict = verify::verify(product, &file, stop).map_err(|error| io_error("read", product)(error.source))?;
-    match verdict.faults.first() {
+    // Other faults are those of the sources, which are copied as they are.
+    match verdict.hdus.iter().find(|hdu| [hdu.datasum, hdu.checksum].contains(&SumVerdict::Wrong)) {
         None => Ok(began.elapsed().as_secs_f64()),
-        Some(fault) => Err(bad(product, &fault.message)),
+        Some(hdu) => Err(bad(product, &format!("a sum of HDU {} is wrong", hdu.index))),
     }
 }
 
