@@ -26,7 +26,7 @@ pub(crate) struct HeaderArguments {
     /// FITS file, also compressed with gzip
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Keywords to show, with * ? [abc] as in a shell, without regard to case; `ESO DET*` or `HIERARCH ESO DET*`
+    /// Keywords to show, with `*`, `?`, `[abc]` as in a shell, without regard to case; `ESO DET*` or `HIERARCH ESO DET*`
     #[arg(value_name = "KEYWORD")]
     keywords: Vec<String>,
     /// HDUs to show: number from 0, or extension name, or NAME,VERSION [default: all]
