@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -309,6 +310,47 @@ fn a_merge_in_place_that_fails_leaves_the_target_as_it_was() {
     assert_eq!(State::of(&target), before);
     let usage = scene.dpm([OsStr::new("merge"), sample_spec("new_file.json").as_os_str(), "--in-place".as_ref()]);
     assert!(usage.expect(64).err.contains("/target/source"));
+}
+
+/// Each source is an open file, and shells allow 1024 of them by default, where more are asked for.
+#[test]
+fn more_sources_than_files_may_be_open_by_default() {
+    let scene = Scene::new();
+    let source = |index: usize| json!({"type": "fitsFile", "sourceName": format!("s{index}"), "location": sample("telemetry.fits")});
+    let sources: Vec<Value> = (0..100).map(source).collect();
+    let spec = scene.spec("spec.json", &json!({"id": "a", "sources": sources, "target": {"fileId": "a"}}));
+    let dpm = scene.command([OsStr::new("merge"), spec.as_os_str()]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 32 && exec \"$0\" \"$@\""]).arg(dpm.get_program()).args(dpm.get_args());
+    shell.current_dir(scene.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(shell, b"").expect(0);
+    scene.dpm(["verify", "a.fits"]).expect(0);
+}
+
+/// How the bytes are moved is not to be seen in them.
+#[test]
+fn options_of_the_copy_change_no_byte() {
+    let scene = Scene::new();
+    let spec = sample_spec("new_file.json");
+    scene.merge(&spec, "plain.fits").expect(0);
+    let plain = fs::read(scene.path("plain.fits")).unwrap();
+    for (index, options) in [
+        &["--no-sync", "--digest", "none", "--threads", "1"][..],
+        &["--digest", "all", "--page-cache", "drop"],
+        &["--checksum", "trust", "--page-cache", "keep", "--reflink", "never"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let output = format!("{index}.fits");
+        let mut arguments = vec!["merge", spec.to_str().unwrap(), "-o", &output];
+        arguments.extend(options);
+        let run = scene.dpm(arguments).expect(0);
+        assert!(fs::read(scene.path(&output)).unwrap() == plain, "{options:?}");
+        assert_eq!(run.out.matches("blake3").count(), [0, 1 + 4, 1][index], "{}", run.out);
+    }
+    let wrong = scene.dpm(["merge", spec.to_str().unwrap(), "--digest", "md5"]).expect(64);
+    assert!(wrong.err.contains("none, product, all"), "{}", wrong.err);
 }
 
 #[test]

@@ -338,6 +338,9 @@ impl<'a> Run<'a> {
             let buffer = hand.room(part.bytes as usize);
             self.read_part(extent, part.start, buffer)?;
             drop(turn);
+            if self.options.write_behind == WriteBehind::Drop {
+                self.inputs[extent.input].forget(extent.offset + part.start, part.bytes);
+            }
             self.digest_input(extent, part.start, buffer);
             if trusted.is_none() {
                 sum = Sum32::of(buffer);

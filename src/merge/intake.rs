@@ -87,6 +87,14 @@ impl OpenInput {
         })
     }
 
+    /// Lets the page cache drop `bytes` bytes at `offset`, which nobody here reads again.
+    pub(crate) fn forget(&self, offset: u64, bytes: u64) {
+        if self.is_plain() {
+            // Only a hint: without it the pages go when others need the memory.
+            let _ = rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(bytes), Advice::DontNeed);
+        }
+    }
+
     /// Reads what is in the page cache already (preadv2(2), RWF_NOWAIT); 0 where that cannot be told.
     fn read_cached(&self, offset: u64, room: &mut [u8]) -> usize {
         let mut rooms = [io::IoSliceMut::new(room)];

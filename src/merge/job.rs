@@ -38,6 +38,9 @@ pub struct InputPlace {
     pub fingerprint: Option<Fingerprint>,
 }
 
+/// Files that a merge has open besides its inputs, of which a compressed one is opened twice.
+const OPEN_FILES_BASE: u64 = 64;
+
 /// How a product gets its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publication {
@@ -323,6 +326,7 @@ pub fn prepare_judged(
     if places.len() != expected {
         return Err(JobError::WrongInputs { expected, found: places.len() });
     }
+    host::allow_open_files(OPEN_FILES_BASE + 2 * places.len() as u64);
     let mut inputs = Vec::with_capacity(places.len());
     let mut descriptions = Vec::with_capacity(places.len());
     let mut sharing = product_folder.map(Sharing::new);
