@@ -6,6 +6,7 @@ use crate::client::ClientError;
 use crate::command::error::{CommandError, ErrorKind};
 use crate::durable::DurableError;
 use crate::merge::execute::ExecuteError;
+use crate::merge::grow::GrowError;
 use crate::merge::job::JobError;
 use crate::specification::fault::Fault;
 use crate::status::with_causes;
@@ -98,7 +99,8 @@ fn job_exit(error: &JobError) -> Exit {
             Exit::TryLater
         }
         JobError::Execute(ExecuteError::SourceChanged { .. } | ExecuteError::Cancelled) => Exit::TryLater,
-        JobError::Open { .. } | JobError::Execute(_) | JobError::Verify(_) => Exit::Io,
+        JobError::Pending { .. } | JobError::Grow(GrowError::Busy { .. }) => Exit::TryLater,
+        JobError::Open { .. } | JobError::Grow(_) | JobError::Execute(_) | JobError::Verify(_) => Exit::Io,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::durable::new_file::{Durability, Replace};
 use crate::merge::confine::{self, Confinement};
 use crate::merge::dictionaries::Judges;
 use crate::merge::execute::ExecuteError;
+use crate::merge::grow::{self, Claim};
 use crate::merge::gzip::GzipLimits;
 use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Publication, Remedy};
 use crate::merge::options::{DigestScope, MergeOptions, MismatchPolicy, PageCache, Reflink};
@@ -56,7 +57,7 @@ pub(crate) struct MergeArguments {
     /// Replace an existing output
     #[arg(long)]
     force: bool,
-    /// Change the target's own file instead of writing a new one (it is replaced in one step, whole or not at all)
+    /// Change the target's own file instead of writing a new one: whole or, after a crash, undone by the next such merge
     #[arg(long, conflicts_with = "output")]
     in_place: bool,
     /// Whether to read and sum all data ("recompute"), or to take a recorded DATASUM as it is ("trust") wherever the
@@ -216,7 +217,13 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
     let sharing_folder = (options.reflink == Reflink::Auto).then(|| folder_of(&output));
     let prepare = || job::prepare_judged(&specification, &places, date, options.gzip, sharing_folder, judges.as_ref());
     let is_heard = arguments.json && !arguments.dry_run;
-    let prepared = if is_heard { JsonControl::default().beating(prepare) } else { prepare() }?;
+    let claim = match (arguments.in_place, &specification.target.source, places.first()) {
+        (true, ..) => claim_target(&output)?,
+        (false, Some(_), Some(place)) if place.is_ours => claim_target(&place.path)?,
+        _ => None,
+    };
+    let mut prepared = if is_heard { JsonControl::default().beating(prepare) } else { prepare() }?;
+    prepared.claim = claim;
     if arguments.in_place && prepared.is_compressed(0) {
         let message =
             format!("{} is compressed, and a product is not: name another file with --output", output.display());
@@ -262,7 +269,11 @@ fn collected_places(path: &Path) -> Result<Vec<InputPlace>, CliError> {
     let collected: Vec<Collected> = serde_json::from_slice(&bytes).map_err(|error| CliError::of(Exit::Io, &error))?;
     Ok(collected
         .into_iter()
-        .map(|collected| InputPlace { path: collected.path, fingerprint: Some(collected.fingerprint) })
+        .map(|collected| InputPlace {
+            path: collected.path,
+            fingerprint: Some(collected.fingerprint),
+            is_ours: !collected.referenced,
+        })
         .collect())
 }
 
@@ -289,6 +300,16 @@ fn output_of(
         return Err(CliError::new(Exit::CannotCreate, message));
     }
     Ok((output, replace))
+}
+
+/// Takes the right to change the target's own file; says so if an interrupted merge of it had to be undone first.
+fn claim_target(path: &Path) -> Result<Option<Claim>, JobError> {
+    let claim = grow::claim(path)?;
+    if claim.as_ref().is_some_and(|claim| claim.was_restored) {
+        let path = output::safe(&path.display().to_string());
+        output::note(&format!("{path}: an interrupted in-place merge was undone first"));
+    }
+    Ok(claim)
 }
 
 /// The file that is changed in place, behind any symbolic links. It is replaced in one step, so that other hard links

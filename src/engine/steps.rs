@@ -8,15 +8,18 @@ use crate::engine::action::{Input, RemovalRequest, StepFailure, StepOutcome, Ste
 use crate::engine::daq::LOW_STORAGE_ALERT;
 use crate::engine::executor::Context;
 use crate::engine::state::Step;
-use crate::merge::job;
+use crate::merge::{job, undo};
 use crate::release::{self, DeliveryOptions, Product, ReleaseError};
 use crate::specification::model::{DaqId, FileInput, Specification};
 use crate::status::with_causes;
 use crate::store::ProductRow;
-use crate::transfer::copy::{CopyError, digest_whole};
+use crate::transfer::copy::{CopyError, proof_like};
 use crate::transfer::plan::CollectMode;
 use crate::transfer::{self, CollectRequest, Collected, TransferError, TransferErrorKind};
 use crate::workspace::{DaqFolder, Workspace};
+
+/// Alert of a collection that failed for no single source.
+const COLLECT_ALERT: &str = "FailedOperation:collecting";
 
 /// Collects every file of the specification: target first, then the sources in order.
 pub(crate) fn collect(
@@ -25,12 +28,17 @@ pub(crate) fn collect(
     control: &dyn Control,
 ) -> Result<StepOutcome, StepFailure> {
     let folder = folder(&context.workspace, &request.id)?;
-    folder.create(&request.text).map_err(|error| failed("FailedOperation:collecting", &error, error.is_no_space()))?;
+    folder.create(&request.text).map_err(|error| failed(COLLECT_ALERT, &error, error.is_no_space()))?;
     let is_ours = |file: FileInput<'_>| file.source.handover || context.settings.collect == CollectMode::Copy;
     if request.specification.file_sources().any(is_ours) {
         // What comes into the folder may be the only one soon, or is what the journal names.
-        folder.sync().map_err(|error| failed("FailedOperation:collecting", &error, error.is_no_space()))?;
+        folder.sync().map_err(|error| failed(COLLECT_ALERT, &error, error.is_no_space()))?;
     }
+    take_back(&folder, &request.inputs).map_err(|description| StepFailure::Failed {
+        alert: COLLECT_ALERT.to_owned(),
+        description,
+        transient: false,
+    })?;
     let root = request.root.clone().unwrap_or_else(|| context.workspace.root().to_owned());
     let mut collected = Vec::new();
     for file in request.specification.file_sources() {
@@ -56,6 +64,17 @@ fn collect_one(
     let wanted = collect_request(context, file, local_path, folder);
     transfer::collect_again(&wanted, earlier, control)
         .map_err(|error| transfer_failure(&source.source_name, &wanted.local_path, &error))
+}
+
+/// Brings back the in-place target that an interrupted merge was making the product of, or had made: the file may be
+/// the only one, and the next try begins with it. What is found is undone, whatever the product was.
+pub(crate) fn take_back(folder: &DaqFolder, inputs: &[Collected]) -> Result<(), String> {
+    let Some(target) = inputs.iter().find(|input| input.ordinal == 0 && !input.referenced) else { return Ok(()) };
+    let was_undone = undo::take_back(&target.path, &folder.product_partial()).map_err(|error| with_causes(&error))?;
+    if was_undone {
+        tracing::info!(path = %target.path.display(), "an in-place merge was undone, to be done again");
+    }
+    Ok(())
 }
 
 /// Reports a part of a step before the step ends: whatever ends the step, this part was done, or failed.
@@ -162,7 +181,10 @@ fn place_product(
         .map_err(|error| failed("ReleasingError:workspace", &error, false))?;
     if partial.exists() {
         if request.prove_product && !is_product(&partial, merged, control)? {
-            remove_damaged(&partial)?;
+            // One that grew from its target holds the only copy of that: the next merge begins with undoing it.
+            if !is_grown(request) {
+                remove_damaged(&partial)?;
+            }
             return Err(fell_back("the merged product was damaged before its release; it is merged again".to_owned()));
         }
         // A power cut may leave the old name beside the new one: it goes with the DAQ's folder.
@@ -190,6 +212,11 @@ fn place_product(
     })
 }
 
+/// True if the product is the in-place target itself, grown.
+fn is_grown(request: &StepRequest) -> bool {
+    request.inputs.iter().any(|input| !input.referenced && undo::is_pending(&input.path))
+}
+
 fn remove_damaged(path: &Path) -> Result<(), StepFailure> {
     durable::remove_file(path).map_err(|error| failed("ReleasingError:workspace", &error, false))
 }
@@ -201,7 +228,7 @@ fn is_product(path: &Path, merged: &ProductRow, control: &dyn Control) -> Result
         return Ok(false);
     }
     let Ok(file) = std::fs::File::open(path) else { return Ok(false) };
-    match digest_whole(&file, merged.bytes, &mut std::io::sink(), control) {
+    match proof_like(&merged.digest, path, &file, merged.bytes, control) {
         Ok(digest) => Ok(digest == merged.digest),
         Err(CopyError::Cancelled { .. }) => Err(StepFailure::Cancelled),
         Err(_) => Ok(false),
@@ -240,9 +267,16 @@ pub(crate) fn remove(context: &Context, request: &RemovalRequest) -> Result<(), 
     let folder = workspace.daq_folder(request.id.as_str()).map_err(|error| with_causes(&error))?;
     let root = request.root.clone().unwrap_or_else(|| workspace.root().to_owned());
     check_explained(&request.specification, &folder)?;
+    let file_id = request.specification.target.file_id.as_str();
+    let name = workspace.product_path(file_id).map_err(|error| with_causes(&error))?;
     for file in request.specification.file_sources() {
         if let Some(local_path) = job::local_path(&file.source.location, &root, &context.settings.local_hosts) {
             let taken = collect_request(context, &file, local_path, &folder);
+            if file.source.handover {
+                for grown in [folder.product_partial(), name.clone()] {
+                    undo::take_back(&taken.committed_path(), &grown).map_err(|error| with_causes(&error))?;
+                }
+            }
             transfer::give_back(&taken).map_err(|error| with_causes(&error))?;
         }
     }
@@ -252,8 +286,6 @@ pub(crate) fn remove(context: &Context, request: &RemovalRequest) -> Result<(), 
     if let Some(merged) = &request.product
         && !folder.product_partial().exists()
     {
-        let file_id = request.specification.target.file_id.as_str();
-        let name = workspace.product_path(file_id).map_err(|error| with_causes(&error))?;
         // Only what is proved to be this DAQ's: another one may have the same file id.
         if is_product_unwatched(&name, merged) {
             durable::remove_file(&name).map_err(|error| with_causes(&error))?;

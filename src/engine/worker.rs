@@ -15,6 +15,7 @@ use crate::durable;
 use crate::engine::action::{Input, MergedProduct, StepFailure, StepOutcome, StepRequest};
 use crate::engine::daq::LOW_STORAGE_ALERT;
 use crate::engine::executor::{Context, StepControl};
+use crate::engine::steps;
 use crate::merge::report::{MergeReport, Message, WorkerFault};
 use crate::status::with_causes;
 use crate::store::ProductRow;
@@ -72,6 +73,7 @@ fn prepare(folder: &DaqFolder, request: &StepRequest) -> Result<(), StepFailure>
         true => low_storage(with_causes(&error)),
         false => permanent(with_causes(&error)),
     })?;
+    steps::take_back(folder, &request.inputs).map_err(permanent)?;
     durable::remove_file_for_now(&folder.product_partial()).map_err(io)?;
     durable::remove_temporaries(folder.path()).map_err(io)?;
     let inputs = serde_json::to_vec(&request.inputs).map_err(|error| permanent(error.to_string()))?;

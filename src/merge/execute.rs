@@ -134,6 +134,44 @@ pub fn execute(
     options: ExecuteOptions,
     control: &dyn Control,
 ) -> Result<Executed, ExecuteError> {
+    let executed = perform(plan, inputs, output, options, control)?;
+    for input in inputs {
+        input.check_unchanged()?;
+    }
+    Ok(executed)
+}
+
+/// Writes the HDUs of `added`, a plan without those of its in-place target, to their places in `output`, which has all
+/// before them.
+///
+/// Gives the conditions seen in the data. As [`execute`], except that the first input, which `output` may be, is not
+/// compared with its fingerprint, and that nothing is digested.
+///
+/// # Errors
+///
+/// As [`execute`].
+pub(crate) fn append(
+    added: &MergePlan,
+    inputs: &[OpenInput],
+    output: &File,
+    options: ExecuteOptions,
+    control: &dyn Control,
+) -> Result<Vec<Notice>, ExecuteError> {
+    let options = ExecuteOptions { digest: DigestScope::Nothing, ..options };
+    let executed = perform(added, inputs, output, options, control)?;
+    for input in inputs.iter().skip(1) {
+        input.check_unchanged()?;
+    }
+    Ok(executed.notices)
+}
+
+fn perform(
+    plan: &MergePlan,
+    inputs: &[OpenInput],
+    output: &File,
+    options: ExecuteOptions,
+    control: &dyn Control,
+) -> Result<Executed, ExecuteError> {
     let run = Run::new(plan, inputs, output, options, control);
     std::thread::scope(|scope| {
         for _ in 1..options.threads.max(1) {
@@ -143,9 +181,6 @@ pub fn execute(
     });
     let executed = run.finish()?;
     control.progress(plan.product_bytes, plan.product_bytes);
-    for input in inputs {
-        input.check_unchanged()?;
-    }
     Ok(executed)
 }
 
@@ -481,25 +516,31 @@ impl<'a> Run<'a> {
     fn seal(&self, index: usize, header: &mut [u8], datasum: Sum32) {
         let hdu = &self.plan.hdus[index];
         sealing::seal(header, hdu.datasum_card, hdu.checksum_card, datasum, hdu.recorded_datasum);
-        let (Some(recorded), Some(origin)) = (hdu.recorded_datasum, hdu.origin) else { return };
-        if recorded == datasum.value() {
-            return;
+        if let Some(notice) = checksum_mismatch(self.inputs, hdu, datasum) {
+            lock(&self.mismatches).push((index, notice));
         }
-        let input = &self.inputs[origin.input];
-        let notice = Notice {
-            id: format!("SourceChecksumMismatch:{}:{}", input.label, origin.hdu),
-            severity: Severity::Warning,
-            description: format!(
-                "HDU {} of {} (source '{}') records DATASUM {recorded} but its data sums to {}: the file was changed \
-                 or damaged after it was written; the product carries the sum of the data as it is",
-                origin.hdu,
-                input.path.display(),
-                input.label,
-                datasum.value()
-            ),
-        };
-        lock(&self.mismatches).push((index, notice));
     }
+}
+
+/// What to tell where the data of an input do not sum to the DATASUM that it records.
+pub(crate) fn checksum_mismatch(inputs: &[OpenInput], hdu: &HduPlan, datasum: Sum32) -> Option<Notice> {
+    let (recorded, origin) = (hdu.recorded_datasum?, hdu.origin?);
+    if recorded == datasum.value() {
+        return None;
+    }
+    let input = inputs.get(origin.input)?;
+    Some(Notice {
+        id: format!("SourceChecksumMismatch:{}:{}", input.label, origin.hdu),
+        severity: Severity::Warning,
+        description: format!(
+            "HDU {} of {} (source '{}') records DATASUM {recorded} but its data sums to {}: the file was changed or \
+             damaged after it was written; the product carries the sum of the data as it is",
+            origin.hdu,
+            input.path.display(),
+            input.label,
+            datasum.value()
+        ),
+    })
 }
 
 impl Hand {

@@ -16,15 +16,18 @@ use crate::merge::content::Content;
 use crate::merge::dictionaries::{DictionaryFileError, Judges};
 use crate::merge::execute::{self, ExecuteError, ExecuteOptions};
 use crate::merge::fingerprint::Fingerprint;
+use crate::merge::grow::{self, Claim, GrowError, GrowRequest, Grown};
 use crate::merge::gzip::{GzipError, GzipLimits};
 use crate::merge::input::{self, InputDescription};
 use crate::merge::intake::OpenInput;
-use crate::merge::options::{MergeOptions, MismatchPolicy};
+use crate::merge::options::{DigestScope, MergeOptions, MismatchPolicy, Reflink};
+use crate::merge::plan::growth::{self, TargetShape};
 use crate::merge::plan::{self, DictionaryFault, MergePlan, PlanError};
 use crate::merge::reader::FileReader;
 use crate::merge::report::{MergeReport, Notice, SourceReport};
 use crate::merge::sharing::Sharing;
 use crate::merge::source_digest;
+use crate::merge::undo;
 use crate::merge::verify::{self, ProductFault};
 use crate::specification::location::Location;
 use crate::specification::model::{SourceDigest, Specification};
@@ -36,6 +39,25 @@ pub struct InputPlace {
     pub path: PathBuf,
     /// What the file was when it was collected; `None` takes it as it is now.
     pub fingerprint: Option<Fingerprint>,
+    /// The file is there for this merge alone, and may become the product where it is the in-place target.
+    pub is_ours: bool,
+}
+
+impl InputPlace {
+    /// A file that nobody collected, taken as it is now; it is somebody else's.
+    pub fn of(path: PathBuf) -> InputPlace {
+        InputPlace { path, fingerprint: None, is_ours: false }
+    }
+
+    /// True if the file was collected in another state. Only the kernel sets the time of an inode's change, so it tells
+    /// most; but undoing an in-place merge changes it too.
+    fn was_other(&self, found: &Fingerprint) -> bool {
+        let is_same = |collected: &Fingerprint| match self.is_ours {
+            true => collected.is_same_but_renamed(found),
+            false => collected == found,
+        };
+        !self.fingerprint.as_ref().is_none_or(is_same)
+    }
 }
 
 /// Files that a merge has open besides its inputs, of which a compressed one is opened twice.
@@ -55,6 +77,10 @@ pub struct Publication {
 pub struct PreparedMerge {
     /// What will be done.
     pub plan: MergePlan,
+    /// The right to change the target's own file, taken before the merge was prepared.
+    pub claim: Option<Claim>,
+    /// What of the in-place target stays as it is.
+    target: Option<TargetShape>,
     inputs: Vec<OpenInput>,
 }
 
@@ -193,6 +219,20 @@ pub enum JobError {
     /// The copy failed.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    /// The in-place target cannot be grown.
+    #[error(transparent)]
+    Grow(#[from] GrowError),
+    /// An in-place merge of a source was interrupted, so that it is not what it seems.
+    #[error(
+        "an in-place merge of {} (source '{label}') was interrupted, or is under way: wait for its end, or run \
+         dpm merge --in-place on it again, which restores it first", path.display()
+    )]
+    Pending {
+        /// Name of the source.
+        label: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// The product read back differs from the plan.
     #[error(transparent)]
     Verify(#[from] ProductFault),
@@ -237,6 +277,8 @@ impl JobError {
             | JobError::WrongInputs { .. }
             | JobError::ChangedSinceCollected { .. }
             | JobError::Verify(_)
+            | JobError::Pending { .. }
+            | JobError::Grow(GrowError::Busy { .. })
             | JobError::Execute(ExecuteError::SourceChanged { .. } | ExecuteError::Write { .. }) => Remedy::RetryLater,
             JobError::Elsewhere { .. }
             | JobError::Open { .. }
@@ -250,6 +292,7 @@ impl JobError {
             | JobError::ChecksumMismatch { .. }
             | JobError::OutputExists { .. }
             | JobError::Create { .. }
+            | JobError::Grow(_)
             | JobError::Execute(_)
             | JobError::Publish { .. } => Remedy::AskOperator,
         }
@@ -277,7 +320,7 @@ pub fn locate(specification: &Specification, root: &Path, local_hosts: &[String]
                 label: source.source_name.clone(),
                 location: source.location.to_string(),
             })?;
-            Ok(InputPlace { path, fingerprint: None })
+            Ok(InputPlace::of(path))
         })
         .collect()
 }
@@ -344,7 +387,10 @@ pub fn prepare_judged(
     if let Some(judges) = judges {
         apply_verdict(judges, &mut plan)?;
     }
-    Ok(PreparedMerge { plan, inputs })
+    let is_plain = inputs.first().is_some_and(OpenInput::is_plain);
+    let target = specification.target.source.as_ref().filter(|_| is_plain).and(descriptions.first());
+    let target = target.map(|target| growth::shape(&plan, target));
+    Ok(PreparedMerge { plan, claim: None, target, inputs })
 }
 
 /// Ends a strict merge that a dictionary complains of, or lacks; tells of what another one lacks.
@@ -364,6 +410,9 @@ fn apply_verdict(judges: &Judges, plan: &mut MergePlan) -> Result<(), JobError> 
 
 fn open(label: &str, place: &InputPlace, limits: GzipLimits) -> Result<OpenInput, JobError> {
     let (label, path) = (label.to_owned(), place.path.clone());
+    if undo::is_pending(&path) {
+        return Err(JobError::Pending { label, path });
+    }
     let file = match open_regular(&path) {
         Ok(Some(file)) => file,
         Ok(None) => return Err(JobError::NotRegular { label, path }),
@@ -373,9 +422,9 @@ fn open(label: &str, place: &InputPlace, limits: GzipLimits) -> Result<OpenInput
         Ok(fingerprint) => fingerprint,
         Err(source) => return Err(JobError::Open { label, path, source }),
     };
-    match &place.fingerprint {
-        Some(collected) if *collected != fingerprint => Err(JobError::ChangedSinceCollected { label, path }),
-        _ => match Content::of(&file, limits) {
+    match place.was_other(&fingerprint) {
+        true => Err(JobError::ChangedSinceCollected { label, path }),
+        false => match Content::of(&file, limits) {
             Ok(content) => Ok(OpenInput { label, path, file, content, fingerprint }),
             Err(source) => Err(JobError::Open { label, path, source }),
         },
@@ -412,7 +461,7 @@ fn check_digest(input: &OpenInput, wanted: &SourceDigest) -> Result<(), JobError
 ///
 /// As [`prepare`].
 pub fn describe_file(label: &str, path: &Path, limits: GzipLimits) -> Result<InputDescription, JobError> {
-    describe(&open(label, &InputPlace { path: path.to_owned(), fingerprint: None }, limits)?)
+    describe(&open(label, &InputPlace::of(path.to_owned()), limits)?)
 }
 
 fn describe(input: &OpenInput) -> Result<InputDescription, JobError> {
@@ -462,10 +511,80 @@ pub fn perform(
     if replace == Replace::Never && output.symlink_metadata().is_ok() {
         return Err(JobError::OutputExists { path: path() });
     }
+    let execution = ExecuteOptions::new(&options, durability, plan.product_bytes, host::memory_bytes());
+    let written = match grow_target(prepared, output, replace, (&options, execution), control)? {
+        Some(grown) => grown,
+        None => write_anew(prepared, output, publication, (&options, execution), control)?,
+    };
+    let mut notices = plan.notices.clone();
+    notices.extend(written.notices);
+    let report = MergeReport {
+        product: path(),
+        bytes: written.bytes,
+        digest: written.digest,
+        sources: written.sources,
+        hdus: plan.hdus.len(),
+        keywords: plan.keywords.len(),
+    };
+    Ok((report, notices))
+}
+
+/// A product that has its name.
+struct Written {
+    bytes: u64,
+    digest: Option<String>,
+    sources: Vec<SourceReport>,
+    notices: Vec<Notice>,
+}
+
+/// Grows the in-place target into the product, where that is possible and pays.
+fn grow_target(
+    prepared: &PreparedMerge,
+    output: &Path,
+    replace: Replace,
+    (options, execution): (&MergeOptions, ExecuteOptions),
+    control: &dyn Control,
+) -> Result<Option<Written>, JobError> {
+    // Digests of the sources need all their bytes; a mismatch that is an error must be found before anything changes.
+    let is_wanted = options.digest != DigestScope::All && options.mismatch != MismatchPolicy::Error;
+    let Some(shape) = prepared.target.as_ref().filter(|_| is_wanted) else { return Ok(None) };
+    let request = GrowRequest {
+        plan: &prepared.plan,
+        shape,
+        inputs: &prepared.inputs,
+        execution,
+        may_share: options.reflink == Reflink::Auto,
+        claim: prepared.claim.as_ref(),
+        output,
+        replace,
+    };
+    let grown = grow::grow(&request, control).map_err(|error| match error {
+        GrowError::Execute(error) => name_full_disk(error, output, prepared.plan.product_bytes),
+        GrowError::Verify(fault) => JobError::Verify(fault),
+        GrowError::Change { source, .. } if is_full(&source) => {
+            JobError::NoSpace { path: output.to_owned(), bytes: prepared.plan.product_bytes }
+        }
+        other => JobError::Grow(other),
+    })?;
+    Ok(grown.map(|Grown { digest, bytes, notices }| {
+        let digest = (options.digest != DigestScope::Nothing).then_some(digest);
+        Written { bytes, digest, sources: Vec::new(), notices }
+    }))
+}
+
+/// Writes the whole product to a new file.
+fn write_anew(
+    prepared: &PreparedMerge,
+    output: &Path,
+    Publication { replace, durability }: Publication,
+    (options, execution): (&MergeOptions, ExecuteOptions),
+    control: &dyn Control,
+) -> Result<Written, JobError> {
+    let plan = &prepared.plan;
+    let path = || output.to_owned();
     let product = NewFile::create(output).map_err(|source| JobError::Create { path: path(), source })?;
     let mut product = product.with_durability(durability);
     allocate(product.file(), plan, output)?;
-    let execution = ExecuteOptions::new(&options, durability, plan.product_bytes, host::memory_bytes());
     let executed = execute::execute(plan, &prepared.inputs, product.file(), execution, control)
         .map_err(|error| name_full_disk(error, output, plan.product_bytes))?;
     if options.mismatch == MismatchPolicy::Error {
@@ -476,17 +595,12 @@ pub fn perform(
     }
     verify::check_product(product.file(), plan)?;
     product.publish(replace).map_err(|source| publish_error(source, output))?;
-    let mut notices = plan.notices.clone();
-    notices.extend(executed.notices);
-    let report = MergeReport {
-        product: path(),
+    Ok(Written {
         bytes: executed.bytes,
         digest: executed.digest.map(|digest| digest.to_hex().to_string()),
         sources: source_digests(prepared, &executed.input_digests),
-        hdus: plan.hdus.len(),
-        keywords: plan.keywords.len(),
-    };
-    Ok((report, notices))
+        notices: executed.notices,
+    })
 }
 
 fn refuse_mismatches(notices: &[Notice]) -> Result<(), JobError> {

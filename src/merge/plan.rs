@@ -4,6 +4,7 @@
 
 mod change;
 mod contribution;
+pub mod growth;
 mod header;
 mod placement;
 mod sharing;

@@ -65,7 +65,8 @@ pub struct MergeReport {
     pub product: PathBuf,
     /// Size of the product in bytes.
     pub bytes: u64,
-    /// BLAKE3 of the whole product, lower-case hex, as `b3sum` prints it; none if nobody asked for it.
+    /// BLAKE3 of the whole product, lower-case hex, as `b3sum` prints it; of a product that was grown from its
+    /// target, `headers:` and the BLAKE3 of its headers (see [`crate::merge::proof`]); none if nobody asked for it.
     pub digest: Option<String>,
     /// What is known of each source file, if somebody asked for it: an in-place target first, then as in the
     /// specification.

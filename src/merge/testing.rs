@@ -280,7 +280,7 @@ impl TestMerge {
         for (index, (_, bytes)) in self.files.iter().enumerate() {
             let path = folder.join(format!("input{index}.fits"));
             std::fs::File::create(&path).expect("a file").write_all(bytes).expect("room");
-            places.push(InputPlace { path, fingerprint: None });
+            places.push(InputPlace::of(path));
         }
         places
     }

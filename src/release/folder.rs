@@ -14,10 +14,11 @@ use rustix::io::Errno;
 
 use crate::durable::sync_directory;
 use crate::merge::fingerprint::Fingerprint;
+use crate::merge::proof;
 use crate::release::error::{ReleaseErrorKind, errno};
 use crate::release::{Delivered, Method, Product, Proof};
 use crate::transfer::Control;
-use crate::transfer::copy::{CopyError, clone_whole, copy_whole, digest_whole};
+use crate::transfer::copy::{CopyError, clone_whole, copy_whole, proof_like};
 use crate::transfer::partial::{PartialFile, is_same_file, open_plain};
 use crate::transfer::source::Silent;
 
@@ -38,7 +39,7 @@ enum Attempt {
 /// [`ReleaseErrorKind::ProductDamaged`] and the other product kinds, or the cancellation.
 pub(crate) fn prove(product: &Product, control: &dyn Control) -> Result<Proof, ReleaseErrorKind> {
     let (file, before) = open_product(product)?;
-    let digest = digest_whole(&file, product.bytes, &mut io::sink(), control)
+    let digest = proof_like(&product.digest, &product.path, &file, product.bytes, control)
         .map_err(|error| kind_of_copy(product, &product.path, error))?;
     check_digest(product, &digest)?;
     let after = Fingerprint::of(&file).map_err(|source| unreadable(product, source))?;
@@ -162,7 +163,8 @@ impl<'a> Delivery<'a> {
     /// Reads the file that has the name and compares its digest with the product's.
     fn is_equal(&self) -> Result<bool, ReleaseErrorKind> {
         let file = open_plain(&self.name).map_err(|source| self.refused_folder(source))?;
-        match digest_whole(&file, self.product.bytes, &mut io::sink(), &Silent(self.control)) {
+        let (wanted, bytes) = (&self.product.digest, self.product.bytes);
+        match proof_like(wanted, &self.name, &file, bytes, &Silent(self.control)) {
             Ok(digest) => Ok(digest == self.product.digest),
             Err(CopyError::Shrank { .. } | CopyError::Grew { .. }) => Ok(false),
             Err(CopyError::Cancelled { bytes_done }) => Err(ReleaseErrorKind::Cancelled { bytes_done }),
@@ -213,8 +215,7 @@ impl<'a> Delivery<'a> {
         if !is_cloned {
             return Ok(Attempt::Unavailable(Errno::OPNOTSUPP.into()));
         }
-        let digest = digest_whole(partial.file(), self.product.bytes, &mut io::sink(), self.control)
-            .map_err(|error| kind_of_copy(self.product, &self.partial, error))?;
+        let digest = self.proof_of(&partial)?;
         self.publish(partial, &digest)
     }
 
@@ -222,7 +223,14 @@ impl<'a> Delivery<'a> {
         let partial = self.create_partial()?;
         let digest = copy_whole(&self.file, partial.file(), self.product.bytes, self.control)
             .map_err(|error| kind_of_copy(self.product, &self.partial, error))?;
+        let digest = if proof::is_by_headers(&self.product.digest) { self.proof_of(&partial)? } else { digest };
         self.publish(partial, &digest)
+    }
+
+    /// Reads the hidden file: what proves it, in the form of the product's proof.
+    fn proof_of(&self, partial: &PartialFile) -> Result<String, ReleaseErrorKind> {
+        proof_like(&self.product.digest, &self.partial, partial.file(), self.product.bytes, self.control)
+            .map_err(|error| kind_of_copy(self.product, &self.partial, error))
     }
 
     /// Makes the hidden file, with the product's permissions.

@@ -27,7 +27,7 @@ pub struct Product {
     pub name: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// BLAKE3 of the whole file, lower-case hex.
+    /// What proves it, see [`crate::merge::proof`]: BLAKE3 of the whole file, lower-case hex, or that of its headers.
     pub digest: String,
 }
 

@@ -5,10 +5,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::fs::{Advice, FallocateFlags};
 use rustix::io::Errno;
 
+use crate::merge::proof;
 use crate::transfer::source::Control;
 
 /// Bytes between two looks at the [`Control`]: long enough for the disk, short enough to stop in milliseconds.
@@ -84,6 +86,30 @@ pub(crate) fn digest_whole(
 ) -> Result<String, CopyError> {
     advise_sequential(file);
     copy_pieces(&mut FromStart { file, offset: 0 }, also, bytes_total, control)
+}
+
+/// Reads `file`, found at `path`, and gives what proves it in the form of `wanted`, to be compared with that: the BLAKE3
+/// of all bytes; or `wanted` itself if its headers and sums are those, see [`proof`].
+///
+/// # Errors
+///
+/// As [`digest_whole`].
+pub(crate) fn proof_like(
+    wanted: &str,
+    path: &Path,
+    file: &File,
+    bytes_total: u64,
+    control: &dyn Control,
+) -> Result<String, CopyError> {
+    if !proof::is_by_headers(wanted) {
+        return digest_whole(file, bytes_total, &mut io::sink(), control);
+    }
+    match proof::has_headers_and_sums(path, file, wanted, control) {
+        Ok(true) => Ok(wanted.to_owned()),
+        Ok(false) => Ok("of other headers or sums".to_owned()),
+        Err(_) if control.is_cancelled() => Err(CopyError::Cancelled { bytes_done: 0 }),
+        Err(source) => Err(CopyError::Read { offset: 0, source }),
+    }
 }
 
 /// Reserves disk space; a file system that cannot is no error.

@@ -23,8 +23,7 @@ fn refusal(make: impl Fn(&Path)) -> JobError {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.fits");
     make(&path);
-    prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT, None)
-        .expect_err("refused")
+    prepare(&merge().specification, &[InputPlace::of(path)], date(), GzipLimits::DEFAULT, None).expect_err("refused")
 }
 
 #[test]
@@ -134,9 +133,7 @@ fn an_empty_file_system_is_known_before_the_first_byte() {
         // This file system has no files of that size.
         return;
     }
-    let prepared =
-        prepare(&merge().specification, &[InputPlace { path, fingerprint: None }], date(), GzipLimits::DEFAULT, None)
-            .unwrap();
+    let prepared = prepare(&merge().specification, &[InputPlace::of(path)], date(), GzipLimits::DEFAULT, None).unwrap();
     let outcome = perform(
         &prepared,
         &folder.path().join("out.fits"),
