@@ -112,7 +112,7 @@ async fn queue(session: &Session, path: &Path, root: Option<&Path>) -> Result<Ac
         .queue_request(named.text, Some(named.root), user)
         .map_err(|error| in_file(CliError::from(error)))?;
     let id = request.specification.id.to_string();
-    let was_parked = session.engine.status(id.clone()).await.is_ok_and(|status| status.error);
+    let was_parked = session.engine.status(&id).is_ok_and(|status| status.error);
     let queued = session.engine.queue(request).await;
     queued.map_err(|error| in_file(CommandError::from(error).into()))?;
     if was_parked {

@@ -82,9 +82,9 @@ impl Commander {
                 self.engine.retry(parameters.id.clone()).await?;
                 daq_reply(parameters.id)?
             }
-            Request::GetDaqStatus(parameters) => json(&self.engine.status(parameters.id).await?)?,
-            Request::GetActiveDaqs => json(&self.active().await?)?,
-            Request::GetInternalDaqStatus(parameters) => json(&self.engine.internal(parameters.id).await?)?,
+            Request::GetDaqStatus(parameters) => json(&self.engine.status(&parameters.id)?)?,
+            Request::GetActiveDaqs => json(&self.active()?)?,
+            Request::GetInternalDaqStatus(parameters) => json(&self.engine.internal(&parameters.id)?)?,
             Request::QueryStorageStatus => json(&self.storage().await?)?,
             Request::Exit => {
                 self.exit.cancel();
@@ -92,7 +92,7 @@ impl Commander {
             }
             Request::Subscribe(parameters) => {
                 let changes = self.engine.subscribe();
-                let reply = json(&self.active().await?)?;
+                let reply = json(&self.active()?)?;
                 return Ok(Outcome::Stream { reply, topics: parameters.topics, changes });
             }
             Request::AwaitDaqState(parameters) => json(&self.await_state(parameters).await?)?,
@@ -107,8 +107,8 @@ impl Commander {
     /// # Errors
     ///
     /// [`ErrorKind::Busy`] while dpm is stopping.
-    pub async fn active(&self) -> Result<Vec<DaqStatus>, CommandError> {
-        Ok(self.engine.active().await?)
+    pub fn active(&self) -> Result<Vec<DaqStatus>, CommandError> {
+        Ok(self.engine.active()?)
     }
 
     /// Space of the workspace.
@@ -198,7 +198,7 @@ impl Commander {
     ///
     /// [`ErrorKind::UnknownDaq`] for an id that was never queued, or whose history was cleared.
     pub async fn present_status(&self, id: &str) -> Result<DaqStatus, CommandError> {
-        match self.engine.status(id.to_owned()).await {
+        match self.engine.status(id) {
             Ok(status) => Ok(status),
             Err(unknown) => match self.engine.find_ended(id).await? {
                 Some(stored) => Ok(ended_status(stored)),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::engine::daq::InternalDaqStatus;
 use crate::engine::schedule::Limits;
 use crate::engine::state::Step;
 use crate::merge::report::Notice;
@@ -118,25 +117,6 @@ pub enum Input {
         id: String,
         /// Answered when the retry is durable.
         answer: Answer<()>,
-    },
-    /// A client asks for one status.
-    Status {
-        /// The DAQ.
-        id: String,
-        /// The status.
-        answer: Answer<DaqStatus>,
-    },
-    /// A client asks for everything known of a DAQ.
-    Internal {
-        /// The DAQ.
-        id: String,
-        /// What is known.
-        answer: Answer<Box<InternalDaqStatus>>,
-    },
-    /// A client asks for all unfinished DAQs.
-    Active {
-        /// Their statuses in order of the queue.
-        answer: Answer<Vec<DaqStatus>>,
     },
     /// A running step tells how far it is.
     Progressed {

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::engine::action::{Action, Answer, EngineError, Input, QueueRequest, StepFailure, StepOutcome};
 use crate::engine::daq::{Activity, Daq, InternalDaqStatus, RETRYING_ALERT, SOURCE_CHANGED_ALERT};
+use crate::engine::lineup::{self, Lineup};
 use crate::engine::outcome::{self, advance, attempts, remove, reply, save};
 use crate::engine::schedule::{self, Candidate};
 use crate::engine::settings::EngineSettings;
@@ -28,6 +29,8 @@ use crate::transfer::Collected;
 #[derive(Debug)]
 pub struct Dispatcher {
     daqs: BTreeMap<DaqId, Daq>,
+    /// Over `daqs`, always.
+    lineup: Lineup,
     settings: EngineSettings,
     next_order: i64,
     is_stopping: bool,
@@ -37,8 +40,10 @@ impl Dispatcher {
     /// Takes up `daqs`, as recovery found them.
     pub fn new(settings: EngineSettings, daqs: Vec<Daq>) -> Dispatcher {
         let next_order = daqs.iter().map(|daq| daq.order).max().unwrap_or(0) + 1;
+        let mut lineup = Lineup::default();
+        daqs.iter().for_each(|daq| lineup.put(daq));
         let daqs = daqs.into_iter().map(|daq| (daq.id.clone(), daq)).collect();
-        Dispatcher { daqs, settings, next_order, is_stopping: false }
+        Dispatcher { daqs, lineup, settings, next_order, is_stopping: false }
     }
 
     /// True once the engine was told to stop and no step runs.
@@ -51,23 +56,19 @@ impl Dispatcher {
         let mut actions = Vec::new();
         let may_free_a_slot = !matches!(
             input,
-            Input::Status { .. }
-                | Input::Internal { .. }
-                | Input::Active { .. }
-                | Input::Progressed { .. }
-                | Input::Noticed { .. }
-                | Input::Collected { .. }
-                | Input::Delivered { .. }
+            Input::Progressed { .. } | Input::Noticed { .. } | Input::Collected { .. } | Input::Delivered { .. }
         );
+        // An input changes one DAQ at most, which is out of the lineup meanwhile.
+        let changed = id_of(&input);
+        if let Some(daq) = changed.as_ref().and_then(|id| self.daqs.get(id)) {
+            self.lineup.take(daq);
+        }
         match input {
             Input::Queue { request, answer } => self.queue(request, answer, now, &mut actions),
             Input::Inserted { id, outcome } => self.inserted(&id, outcome, now, &mut actions),
             Input::Saved { id, outcome } => self.saved(&id, outcome, now, &mut actions),
             Input::Abort { id, answer } => self.abort(&id, answer, now, &mut actions),
             Input::Retry { id, answer } => self.retry(&id, answer, now, &mut actions),
-            Input::Status { id, answer } => reply(answer, self.find(&id).map(Daq::status)),
-            Input::Internal { id, answer } => reply(answer, self.internal(&id).map(Box::new)),
-            Input::Active { answer } => reply(answer, Ok(self.active())),
             Input::Progressed { id, progress } => self.progressed(&id, progress, &mut actions),
             Input::Noticed { id, notice } => self.noticed(&id, notice, now, &mut actions),
             Input::Collected { id, ordinal, collected } => self.collected(&id, ordinal, collected, now),
@@ -78,10 +79,22 @@ impl Dispatcher {
             Input::Tick => self.end_pauses(now),
             Input::Stop => self.stop(&mut actions),
         }
+        if let Some(daq) = changed.as_ref().and_then(|id| self.daqs.get(id)) {
+            self.lineup.put(daq);
+        }
         if may_free_a_slot {
             self.start_what_can_run(now, &mut actions);
         }
         actions
+    }
+
+    /// Status of an unfinished DAQ.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::UnknownDaq`].
+    pub fn status(&self, id: &str) -> Result<DaqStatus, EngineError> {
+        self.find(id).map(Daq::status)
     }
 
     /// What is to be done first after a start: aborts go on, free slots are filled.
@@ -232,7 +245,7 @@ impl Dispatcher {
     }
 
     /// Unfinished DAQs in order of the queue.
-    fn active(&self) -> Vec<DaqStatus> {
+    pub fn active(&self) -> Vec<DaqStatus> {
         self.in_order().into_iter().map(Daq::status).collect()
     }
 
@@ -242,7 +255,12 @@ impl Dispatcher {
         daqs
     }
 
-    fn internal(&self, id: &str) -> Result<InternalDaqStatus, EngineError> {
+    /// Everything known of an unfinished DAQ.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::UnknownDaq`].
+    pub fn internal(&self, id: &str) -> Result<InternalDaqStatus, EngineError> {
         let daq = self.find(id)?;
         let mut scheduled = self.in_order();
         scheduled.retain(|other| other.stage == Stage::Scheduled);
@@ -388,8 +406,10 @@ impl Dispatcher {
     /// Ends the pauses that are over, and those that a clock set back has made longer than any pause is.
     fn end_pauses(&mut self, now: Timestamp) {
         let latest = now.checked_add(self.settings.retry.longest_pause).unwrap_or(Timestamp::MAX);
-        for daq in self.daqs.values_mut() {
-            if let Stage::At { run: Run::Pausing { until, .. }, .. } = daq.stage
+        // One that pauses has begun.
+        for id in self.lineup.begun() {
+            if let Some(daq) = self.daqs.get_mut(id)
+                && let Stage::At { run: Run::Pausing { until, .. }, .. } = daq.stage
                 && !(now < until && until <= latest)
             {
                 advance(daq, Event::PauseEnded);
@@ -410,26 +430,42 @@ impl Dispatcher {
         if self.is_stopping {
             return;
         }
-        let candidates: Vec<Candidate<'_, &DaqId>> = self
-            .daqs
-            .values()
-            .filter(|daq| !daq.is_held || daq.activity != Activity::Idle)
+        let begun = self.lineup.begun().filter_map(|id| self.daqs.get(id));
+        let begun: Vec<Candidate<'_, &DaqId>> = begun
             .map(|daq| Candidate {
                 id: &daq.id,
                 priority: daq.priority,
                 order: daq.order,
                 stage: &daq.stage,
                 running: daq.running_step(),
-                may_start: daq.saves_pending == 0 && !daq.is_held,
+                may_start: lineup::is_free(daq),
             })
             .collect();
-        let starts: Vec<DaqId> =
-            schedule::next_starts(&candidates, self.settings.limits, false).into_iter().cloned().collect();
-        for id in starts {
+        let starts = schedule::next_starts(&begun, self.lineup.queue(), self.settings.limits, false);
+        for id in starts.into_iter().cloned().collect::<Vec<DaqId>>() {
             if let Some(daq) = self.daqs.get_mut(&id) {
+                self.lineup.take(daq);
                 outcome::start(daq, &self.settings, now, actions);
+                self.lineup.put(daq);
             }
         }
+    }
+}
+
+/// The DAQ that an input is about.
+fn id_of(input: &Input) -> Option<DaqId> {
+    match input {
+        Input::Queue { request, .. } => Some(request.specification.id.clone()),
+        Input::Abort { id, .. } | Input::Retry { id, .. } => id.parse().ok(),
+        Input::Inserted { id, .. }
+        | Input::Saved { id, .. }
+        | Input::Progressed { id, .. }
+        | Input::Noticed { id, .. }
+        | Input::Collected { id, .. }
+        | Input::Delivered { id, .. }
+        | Input::StepEnded { id, .. }
+        | Input::Removed { id, .. } => Some(id.clone()),
+        Input::SetLimits(_) | Input::Tick | Input::Stop => None,
     }
 }
 

@@ -1,5 +1,9 @@
 //! How the rest of dpm reaches the engine: one typed method for each thing that can be asked.
+//!
+//! Changes go to the one task that makes them. Whoever only looks reads the state where it is, under a lock that is
+//! held for one input or one look, and so waits neither for the task nor for its turn.
 
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -30,6 +34,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// A running engine. Clones reach the same one.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
+    dispatcher: Arc<RwLock<Dispatcher>>,
     inputs: mpsc::Sender<Input>,
     events: broadcast::Sender<DaqStatus>,
     limits: watch::Sender<Limits>,
@@ -55,22 +60,24 @@ pub async fn start(
     // with the last handle.
     let (reports, reported) = mpsc::channel(INPUTS_MAX);
     let (limits, _) = watch::channel(settings.limits);
-    let dispatcher = Dispatcher::new(settings.clone(), daqs);
+    let dispatcher = Arc::new(RwLock::new(Dispatcher::new(settings.clone(), daqs)));
     let context = Context { store: store.clone(), workspace: workspace.clone(), settings, inputs: reports };
     let executor = Executor::new(context, events.clone());
-    let task = tokio::spawn(run(dispatcher, executor, received, reported));
-    Ok((EngineHandle { inputs, events, limits, store, workspace }, task))
+    let task = tokio::spawn(run(Arc::clone(&dispatcher), executor, received, reported));
+    Ok((EngineHandle { dispatcher, inputs, events, limits, store, workspace }, task))
 }
 
 async fn run(
-    mut dispatcher: Dispatcher,
+    dispatcher: Arc<RwLock<Dispatcher>>,
     mut executor: Executor,
     mut inputs: mpsc::Receiver<Input>,
     mut reports: mpsc::Receiver<Input>,
 ) {
     let mut tick = tokio::time::interval(TICK);
     let mut stop_deadline = None;
-    executor.perform(dispatcher.resume(clock::now()));
+    // Poisoned only by a panic of this very task, which ends it.
+    let change = || dispatcher.write().unwrap_or_else(PoisonError::into_inner);
+    executor.perform(change().resume(clock::now()));
     loop {
         let input = tokio::select! {
             // Nobody can reach an engine without handles: that stops it too.
@@ -81,9 +88,14 @@ async fn run(
         if matches!(input, Input::Stop) && stop_deadline.is_none() {
             stop_deadline = Some(tokio::time::Instant::now() + STOP_LIMIT);
         }
-        executor.perform(dispatcher.handle(input, clock::now()));
+        let now = clock::now();
+        let (actions, is_stopped) = {
+            let mut dispatcher = change();
+            (dispatcher.handle(input, now), dispatcher.is_stopped())
+        };
+        executor.perform(actions);
         let is_late = stop_deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
-        if dispatcher.is_stopped() || is_late {
+        if is_stopped || is_late {
             return;
         }
     }
@@ -154,8 +166,13 @@ impl EngineHandle {
     /// # Errors
     ///
     /// [`EngineError::UnknownDaq`], also for one that has ended (as the ELT answers).
-    pub async fn status(&self, id: String) -> Result<DaqStatus, EngineError> {
-        self.ask(|answer| Input::Status { id, answer }).await
+    pub fn status(&self, id: &str) -> Result<DaqStatus, EngineError> {
+        self.look()?.status(id)
+    }
+
+    fn look(&self) -> Result<RwLockReadGuard<'_, Dispatcher>, EngineError> {
+        // The engine's task has panicked: what it was changing may be half done.
+        self.dispatcher.read().map_err(|_| EngineError::Stopping)
     }
 
     /// Everything known of an unfinished DAQ.
@@ -163,8 +180,8 @@ impl EngineHandle {
     /// # Errors
     ///
     /// [`EngineError::UnknownDaq`].
-    pub async fn internal(&self, id: String) -> Result<InternalDaqStatus, EngineError> {
-        self.ask(|answer| Input::Internal { id, answer }).await.map(|status| *status)
+    pub fn internal(&self, id: &str) -> Result<InternalDaqStatus, EngineError> {
+        self.look()?.internal(id)
     }
 
     /// All unfinished DAQs in order of the queue.
@@ -172,8 +189,8 @@ impl EngineHandle {
     /// # Errors
     ///
     /// [`EngineError::Stopping`].
-    pub async fn active(&self) -> Result<Vec<DaqStatus>, EngineError> {
-        self.ask(|answer| Input::Active { answer }).await
+    pub fn active(&self) -> Result<Vec<DaqStatus>, EngineError> {
+        Ok(self.look()?.active())
     }
 
     /// An ended DAQ from the history.

@@ -9,6 +9,7 @@ pub mod daq;
 pub mod dispatcher;
 pub mod executor;
 pub mod handle;
+pub(crate) mod lineup;
 pub(crate) mod outcome;
 pub mod recovery;
 pub(crate) mod saves;

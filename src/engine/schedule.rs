@@ -33,13 +33,19 @@ pub struct Candidate<'a, Id> {
     pub may_start: bool,
 }
 
-/// Chooses which DAQs start their next step now, in order of starting.
+/// Chooses which DAQs start their next step now, in order of starting: of those that have `begun`, and of the `queue`,
+/// which gives the DAQs that may begin in their order.
 ///
 /// DAQs that have begun go before new ones, so that work ends before more is begun; `paused` holds back new ones only.
-/// Cost: a sort of the candidates.
-pub fn next_starts<Id: Copy>(candidates: &[Candidate<'_, Id>], limits: Limits, paused: bool) -> Vec<Id> {
-    let mut used = Usage::of(candidates);
-    let mut sorted: Vec<&Candidate<'_, Id>> = candidates.iter().collect();
+/// Cost: a sort of those that have begun; of the queue, only what starts is looked at, and one more.
+pub fn next_starts<Id: Copy>(
+    begun: &[Candidate<'_, Id>],
+    mut queue: impl Iterator<Item = Id>,
+    limits: Limits,
+    paused: bool,
+) -> Vec<Id> {
+    let mut used = Usage::of(begun);
+    let mut sorted: Vec<&Candidate<'_, Id>> = begun.iter().collect();
     sorted.sort_by_key(|candidate| (std::cmp::Reverse(candidate.priority), candidate.order));
     let mut starts = Vec::new();
     sorted.retain(|candidate| candidate.may_start);
@@ -50,11 +56,10 @@ pub fn next_starts<Id: Copy>(candidates: &[Candidate<'_, Id>], limits: Limits, p
             starts.push(candidate.id);
         }
     }
-    if !paused {
-        for candidate in &sorted {
-            if *candidate.stage == Stage::Scheduled && used.take_new(limits) {
-                starts.push(candidate.id);
-            }
+    while !paused && used.take_new(limits) {
+        match queue.next() {
+            Some(id) => starts.push(id),
+            None => break,
         }
     }
     starts
@@ -118,20 +123,15 @@ mod tests {
 
     const LIMITS: Limits = Limits { daqs: 2, transfers: 2, merges: 1, releases: 2 };
 
-    fn check(stages: &[(i64, Stage)], limits: Limits, paused: bool, expected: &[usize]) {
-        let candidates: Vec<Candidate<'_, usize>> = stages
-            .iter()
-            .enumerate()
-            .map(|(id, (priority, stage))| Candidate {
-                id,
-                priority: *priority,
-                order: id as i64,
-                stage,
-                running: stage.running_step(),
-                may_start: true,
-            })
-            .collect();
-        assert_eq!(next_starts(&candidates, limits, paused), expected, "{stages:?}");
+    fn candidate(id: usize, stage: &Stage, running: Option<Step>, may_start: bool) -> Candidate<'_, usize> {
+        Candidate { id, priority: 0, order: id as i64, stage, running, may_start }
+    }
+
+    /// DAQs that have begun have the numbers 0 and up, those in the queue 10 and up.
+    fn check(begun: &[Stage], queued: usize, limits: Limits, paused: bool, expected: &[usize]) {
+        let candidates: Vec<_> =
+            begun.iter().enumerate().map(|(id, stage)| candidate(id, stage, stage.running_step(), true)).collect();
+        assert_eq!(next_starts(&candidates, 10..10 + queued, limits, paused), expected, "{begun:?}");
     }
 
     fn at(step: Step, run: Run) -> Stage {
@@ -139,39 +139,50 @@ mod tests {
     }
 
     #[test]
-    fn new_daqs_start_by_priority_then_arrival_up_to_the_limit() {
-        let new = || Stage::Scheduled;
-        check(&[(0, new()), (0, new()), (0, new())], LIMITS, false, &[0, 1]);
-        check(&[(0, new()), (5, new()), (5, new())], LIMITS, false, &[1, 2]);
-        check(&[(0, new()), (0, new())], LIMITS, true, &[]);
-        check(&[(0, new()), (0, new()), (0, new())], Limits { daqs: 0, transfers: 0, ..LIMITS }, false, &[0, 1, 2]);
+    fn new_daqs_start_in_their_order_up_to_the_limit() {
+        check(&[], 3, LIMITS, false, &[10, 11]);
+        check(&[], 2, LIMITS, true, &[]);
+        check(&[], 3, Limits { daqs: 0, transfers: 0, ..LIMITS }, false, &[10, 11, 12]);
     }
 
     #[test]
     fn begun_work_goes_before_new_work_and_keeps_to_its_own_limit() {
         let waiting = || at(Step::Merge, Run::Waiting { attempt: 0 });
-        check(&[(9, Stage::Scheduled), (0, waiting()), (0, waiting())], LIMITS, false, &[1]);
-        check(&[(0, waiting()), (0, Stage::Scheduled)], LIMITS, false, &[0, 1]);
-        check(&[(0, waiting())], LIMITS, true, &[0]);
+        check(&[waiting(), waiting()], 1, LIMITS, false, &[0]);
+        check(&[waiting()], 1, LIMITS, false, &[0, 10]);
+        check(&[waiting()], 0, LIMITS, true, &[0]);
+        let (first, second) = (waiting(), waiting());
+        let mut by_priority = [candidate(0, &first, None, true), candidate(1, &second, None, true)];
+        by_priority[1].priority = 9;
+        assert_eq!(next_starts(&by_priority, [].into_iter(), LIMITS, false), [1]);
     }
 
     #[test]
     fn a_parked_daq_holds_no_slot_and_does_not_start() {
         let parked = || at(Step::Merge, Run::Parked);
-        check(&[(0, parked()), (0, parked()), (0, Stage::Scheduled)], LIMITS, false, &[2]);
+        check(&[parked(), parked()], 1, LIMITS, false, &[10]);
     }
+
     #[test]
     fn what_waits_for_the_disk_or_is_being_stopped_holds_its_slot() {
         let limits = Limits { daqs: 1, ..LIMITS };
-        let waiting = at(Step::Merge, Run::Waiting { attempt: 0 });
-        let (scheduled, aborting) = (Stage::Scheduled, Stage::Aborting);
-        let candidate =
-            |id, stage, running, may_start| Candidate { id, priority: 0, order: 0, stage, running, may_start };
-        let unsaved = [candidate(0, &waiting, None, false), candidate(1, &scheduled, None, true)];
-        assert_eq!(next_starts(&unsaved, limits, false), [0; 0]);
-        let stopping = [candidate(0, &aborting, Some(Step::Collect), true), candidate(1, &scheduled, None, true)];
-        assert_eq!(next_starts(&stopping, limits, false), [0; 0]);
-        let stopped = [candidate(0, &aborting, None, true), candidate(1, &scheduled, None, true)];
-        assert_eq!(next_starts(&stopped, limits, false), [1]);
+        let (waiting, aborting) = (at(Step::Merge, Run::Waiting { attempt: 0 }), Stage::Aborting);
+        let check = |begun, expected: &[usize]| {
+            assert_eq!(next_starts(&[begun], [10].into_iter(), limits, false), expected);
+        };
+        check(candidate(0, &waiting, None, false), &[]);
+        check(candidate(0, &aborting, Some(Step::Collect), true), &[]);
+        check(candidate(0, &aborting, None, true), &[10]);
+    }
+
+    /// Each step looked at the whole queue, so that the time for a night's work grew with its square.
+    #[test]
+    fn a_long_queue_is_not_looked_through() {
+        for length in [500, 5000] {
+            let mut seen = 0;
+            let queue = (0..length).inspect(|_| seen += 1);
+            assert_eq!(next_starts(&[], queue, LIMITS, false), [0, 1]);
+            assert_eq!(seen, 2);
+        }
     }
 }

@@ -434,7 +434,7 @@ impl Stream {
 
     /// The present status of every unfinished DAQ, and the last one of those that have ended unseen.
     async fn present(&mut self) -> Option<Vec<u8>> {
-        let statuses = self.commander.active().await.ok()?;
+        let statuses = self.commander.active().ok()?;
         let active: HashSet<&str> = statuses.iter().map(|status| status.id.as_str()).collect();
         let ended: Vec<String> = self.told.iter().filter(|id| !active.contains(id.as_str())).cloned().collect();
         let mut lines = Vec::new();

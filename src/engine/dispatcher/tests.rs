@@ -166,11 +166,11 @@ impl Rig {
     }
 
     fn status(&mut self, id: &str) -> DaqStatus {
-        answered(self.ask(|answer| Input::Status { id: id.to_owned(), answer }, &[])).unwrap()
+        self.dispatcher.status(id).unwrap()
     }
 
     fn internal(&mut self, id: &str) -> InternalDaqStatus {
-        *answered(self.ask(|answer| Input::Internal { id: id.to_owned(), answer }, &[])).unwrap()
+        self.dispatcher.internal(id).unwrap()
     }
 
     fn run(&mut self, id: &str) -> String {
@@ -216,8 +216,7 @@ fn a_quiet_life() {
     rig.ended("A", Ok(released()), &["save A"]);
     assert_eq!(rig.status("A").result, "/w/products/F.fits");
     rig.saved("A", &["clean A"]);
-    let gone = rig.ask(|answer| Input::Status { id: "A".to_owned(), answer }, &[]);
-    assert!(matches!(answered(gone), Err(EngineError::UnknownDaq { .. })));
+    assert!(matches!(rig.dispatcher.status("A"), Err(EngineError::UnknownDaq { .. })));
 }
 
 #[test]
@@ -324,7 +323,7 @@ fn priority_first_then_arrival_within_the_limits() {
         waiting.push(rig.ask(|answer| Input::Queue { request, answer }, &[&format!("insert {id}")]));
         rig.inserted(id, &[]);
     }
-    let active = answered(rig.ask(|answer| Input::Active { answer }, &[])).unwrap();
+    let active = rig.dispatcher.active();
     assert_eq!(active.iter().map(|status| status.id.as_str()).collect::<Vec<_>>(), ["C", "A", "B", "D"]);
     rig.check(Input::SetLimits(Limits { daqs: 2, ..settings().limits }), &["collecting C"]);
     rig.check(

@@ -50,18 +50,18 @@ async fn a_daq_parks_is_aborted_and_stays_known() {
     let mut changes = engine.subscribe();
     engine.queue(request("A", "d")).await.unwrap();
     while !changes.recv().await.unwrap().error {}
-    let status = engine.status("A".to_owned()).await.unwrap();
+    let status = engine.status("A").unwrap();
     assert_eq!((status.sub_state, status.alerts[0].id.as_str()), (SubState::Collecting, "SourceCollectionError:a"));
-    let steps = engine.internal("A".to_owned()).await.unwrap().steps;
+    let steps = engine.internal("A").unwrap().steps;
     assert_eq!((steps.len(), steps[0].state.as_str(), steps[0].attempts), (1, "failed", 1));
     assert!(steps[0].last_error.as_ref().is_some_and(|error| error.contains("/nowhere/a.fits")), "{steps:?}");
     assert_eq!(engine.storage().await.unwrap().daqs.len(), 1);
     engine.abort("A".to_owned()).await.unwrap();
     assert_eq!(engine.storage().await.unwrap().daqs.len(), 0);
-    assert!(matches!(engine.status("A".to_owned()).await, Err(EngineError::UnknownDaq { .. })));
+    assert!(matches!(engine.status("A"), Err(EngineError::UnknownDaq { .. })));
     engine.queue(request("A", "d")).await.unwrap();
     assert!(matches!(engine.queue(request("A", "other")).await, Err(EngineError::DuplicateDaq { .. })));
-    assert_eq!(engine.active().await.unwrap(), []);
+    assert_eq!(engine.active().unwrap(), []);
     assert_eq!(store.find("A").await.unwrap().unwrap().status.sub_state, SubState::Aborted);
     engine.stop().await;
     ends(task).await;
@@ -101,7 +101,7 @@ async fn an_engine_without_handles_ends() {
     drop(engine);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!task.is_finished());
-    other.active().await.unwrap();
+    other.active().unwrap();
     drop(other);
     ends(task).await;
 }
@@ -128,7 +128,7 @@ async fn files_that_nothing_explains_are_not_removed() {
     let taken = files.sources().join("0000-taken.fits");
     std::fs::File::create(&taken).unwrap();
     let (engine, task) = handle::start(settings(), store, workspace).await.unwrap();
-    let status = engine.status("A".to_owned()).await.unwrap();
+    let status = engine.status("A").unwrap();
     assert_eq!((status.sub_state, status.error), (SubState::Scheduled, true));
     assert!(matches!(engine.retry("A".to_owned()).await, Err(EngineError::WrongState { .. })));
     let refused = engine.abort("A".to_owned()).await;
