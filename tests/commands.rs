@@ -34,6 +34,21 @@ fn assert_error(answer: &Value, code: i64, kind: &str, part: &str) {
 }
 
 #[test]
+fn a_workspace_that_is_gone_ends_the_daemon_and_is_not_made_again() {
+    let scene = Scene::new();
+    let daemon = Daemon::start(&scene);
+    until("all of it has started", || daemon.log().contains("dpm serves").then_some(()));
+    let workspace = daemon.workspace().to_owned();
+    fs::rename(&workspace, scene.path("elsewhere")).unwrap();
+    let log = scene.path("daemon.log");
+    assert_eq!(daemon.wait(), Some(73));
+    assert!(fs::read_to_string(log).unwrap().contains("removed, replaced or unmounted"));
+    assert!(!workspace.exists());
+    fs::rename(scene.path("elsewhere"), &workspace).unwrap();
+    serves(&Daemon::start(&scene));
+}
+
+#[test]
 fn each_wrong_line_gets_its_own_error_and_the_connection_goes_on() {
     let scene = Scene::new();
     let daemon = Daemon::start(&scene);

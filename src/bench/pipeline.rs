@@ -194,6 +194,7 @@ impl Bed {
             path: self.socket.clone(),
             request_bytes_max: REQUEST_BYTES_MAX,
             connections_max: 2,
+            idle_limit: COMMAND_LIMIT,
             storage_interval: COMMAND_LIMIT,
         };
         let stop = CancellationToken::new();

@@ -1,6 +1,6 @@
 //! `dpm run`: the whole pipeline in the foreground, no daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::session::{self, Session};
 use crate::cli::{input, output, progress};
 use crate::command::error::CommandError;
-use crate::engine::action::EngineError;
+use crate::engine::action::{EngineError, QueueRequest};
 use crate::status::{DaqStatus, Severity, SubState};
 
 /// Arguments of `dpm run`.
@@ -36,6 +36,9 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     json: bool,
 }
+
+/// Specifications that are queued together.
+const QUEUED_TOGETHER: usize = 256;
 
 /// How one specification ended.
 #[derive(Serialize)]
@@ -72,6 +75,10 @@ async fn run_all(session: &Session, arguments: &RunArguments) -> Result<Exit, Cl
     let interrupted = tokio::select! {
         outcome = follow(session, &accepted, changes, &mut board) => outcome.map(|()| false)?,
         _ = tokio::signal::ctrl_c() => true,
+        lost = session.lost() => {
+            board.clear();
+            return Err(lost);
+        }
     };
     board.clear();
     if interrupted {
@@ -86,39 +93,62 @@ async fn run_all(session: &Session, arguments: &RunArguments) -> Result<Exit, Cl
 /// Queues every specification; tells those that are refused and goes on with the others.
 async fn queue_all(session: &Session, arguments: &RunArguments) -> (Vec<Accepted>, Option<Exit>) {
     let mut accepted: Vec<Accepted> = Vec::new();
+    let mut known = BTreeSet::new();
     let mut refused = None;
-    for path in &arguments.specifications {
-        match queue(session, path, arguments.root.as_deref()).await {
-            Ok(one) if accepted.iter().any(|other| other.id == one.id) => {}
-            Ok(one) => accepted.push(one),
-            Err(error) => {
-                output::error(&error);
-                refused.get_or_insert(error.exit);
+    // Together, so that they share commits; not all, so that their texts need not be in memory at once.
+    for paths in arguments.specifications.chunks(QUEUED_TOGETHER) {
+        for outcome in queue(session, paths, arguments.root.as_deref()).await {
+            match outcome {
+                Ok(one) if !known.insert(one.id.clone()) => {}
+                Ok(one) => accepted.push(one),
+                Err(error) => {
+                    output::error(&error);
+                    refused.get_or_insert(error.exit);
+                }
             }
         }
     }
     (accepted, refused)
 }
 
-async fn queue(session: &Session, path: &Path, root: Option<&Path>) -> Result<Accepted, CliError> {
+async fn queue(session: &Session, paths: &[PathBuf], root: Option<&Path>) -> Vec<Result<Accepted, CliError>> {
+    let mut requests = Vec::new();
+    let mut outcomes = Vec::new();
+    for path in paths {
+        outcomes.push(read(session, path, root).map(|(accepted, request)| {
+            let was_parked = session.engine.status(&accepted.id).is_ok_and(|status| status.error);
+            requests.push(request);
+            (accepted, was_parked)
+        }));
+    }
+    let mut queued = session.engine.queue_many(requests).await.into_iter();
+    let mut ended = Vec::new();
+    for outcome in outcomes {
+        ended.push(match outcome {
+            Ok((accepted, was_parked)) => match queued.next() {
+                Some(Err(error)) => Err(in_file(&accepted.name, CommandError::from(error).into())),
+                _ if was_parked => retry(session, &accepted.id).await.map(|()| accepted),
+                _ => Ok(accepted),
+            },
+            Err(error) => Err(error),
+        });
+    }
+    ended
+}
+
+fn read(session: &Session, path: &Path, root: Option<&Path>) -> Result<(Accepted, QueueRequest), CliError> {
     let named = input::read(path, root)?;
-    let in_file = |mut error: CliError| {
-        error.message = format!("{}: {}", named.name, error.message);
-        error
-    };
     let user = std::env::var("USER").ok();
     let request = session
         .commander
         .queue_request(named.text, Some(named.root), user)
-        .map_err(|error| in_file(CliError::from(error)))?;
-    let id = request.specification.id.to_string();
-    let was_parked = session.engine.status(&id).is_ok_and(|status| status.error);
-    let queued = session.engine.queue(request).await;
-    queued.map_err(|error| in_file(CommandError::from(error).into()))?;
-    if was_parked {
-        retry(session, &id).await?;
-    }
-    Ok(Accepted { name: named.name, id })
+        .map_err(|error| in_file(&named.name, CliError::from(error)))?;
+    Ok((Accepted { name: named.name, id: request.specification.id.to_string() }, request))
+}
+
+fn in_file(name: &str, mut error: CliError) -> CliError {
+    error.message = format!("{name}: {}", error.message);
+    error
 }
 
 /// A DAQ that an earlier run left parked is tried again: that is what running it once more means.

@@ -89,15 +89,22 @@ async fn serve(
         path: socket.clone(),
         request_bytes_max: configuration.server.max_request_bytes,
         connections_max: configuration.server.max_connections,
+        idle_limit: Duration::from_secs(configuration.server.idle_seconds),
         storage_interval: Duration::from_secs(configuration.server.storage_interval_seconds),
     };
     let server = tokio::spawn(unix::serve(listener, session.commander.clone(), options, stop.clone()));
     let inbox = start_inbox(&session, &configuration)?;
     tracing::info!(workspace = %session.workspace.root().display(), socket = %socket.display(), "dpm serves");
     notify(&[NotifyState::Ready]);
-    signals.wait(&session.exit, || reload(arguments, &log, &session.engine)).await;
+    let outcome = tokio::select! {
+        () = signals.wait(&session.exit, || reload(arguments, &log, &session.engine)) => Ok(Exit::Done),
+        lost = session.lost() => Err(lost),
+    };
     notify(&[NotifyState::Stopping]);
-    tracing::info!("dpm ends; what it accepted goes on at its next start");
+    match &outcome {
+        Ok(_) => tracing::info!("dpm ends; what it accepted goes on at its next start"),
+        Err(error) => tracing::error!("dpm ends: {}", error.message),
+    }
     drop(inbox);
     let lock = session.close().await;
     // Replies that were on their way are written before the sockets close.
@@ -107,7 +114,7 @@ async fn serve(
     }
     // While the lock is held: a successor binds its own socket only after that.
     bound.remove();
-    Ok((Ok(Exit::Done), lock))
+    Ok((outcome, lock))
 }
 
 fn notify(states: &[NotifyState<'_>]) {

@@ -18,6 +18,9 @@ use crate::workspace::lock::{LockErrorKind, WorkspaceLock};
 /// Permission bits that files of a served workspace never have: nothing for others.
 const UMASK: u32 = 0o027;
 
+/// How often the workspace is looked at: whether it still is the one that was locked.
+const LOCK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How long threads that are in the middle of something may take at the end.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(60);
 
@@ -85,6 +88,24 @@ pub(crate) async fn open(configuration: &Configuration) -> Result<Session, CliEr
 }
 
 impl Session {
+    /// Returns, with what to tell, when the workspace is no longer the one that was locked: it was removed, replaced or
+    /// unmounted, and whatever is at its place now must not be written to.
+    pub(crate) async fn lost(&self) -> CliError {
+        let mut look = tokio::time::interval(LOCK_INTERVAL);
+        loop {
+            look.tick().await;
+            if !self.lock.still_ours() {
+                let root = self.workspace.root().display();
+                let message = format!(
+                    "the workspace {root} was removed, replaced or unmounted: bring it back, then start dpm again, and \
+                     what was accepted goes on"
+                );
+                // No code after which a service is started again: it would make an empty workspace on the wrong disk.
+                return CliError::new(Exit::CannotCreate, message);
+            }
+        }
+    }
+
     /// Interrupts running steps and closes the database; what was accepted goes on at the next start.
     ///
     /// The lock is given back: it is held until the runtime's threads have ended ([`shut_down`]), because one of them may

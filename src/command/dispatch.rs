@@ -27,6 +27,8 @@ use crate::workspace::storage::StorageStatus;
 
 /// Entries of a page of the history where the caller names no number.
 const HISTORY_PAGE: usize = 100;
+/// A specification of at most so many bytes is validated where it arrives, in less time than another thread needs to wake.
+const SMALL_SPECIFICATION_BYTES: usize = 8 * 1024;
 /// Longest wait of one `AwaitDaqState`: a day.
 const AWAIT_SECONDS_MAX: f64 = 86_400.0;
 
@@ -131,10 +133,15 @@ impl Commander {
             let message = "QueueDaq at 'root': give an absolute path";
             return Err(CommandError::new(ErrorKind::InvalidParameters, message));
         }
-        // A large specification takes seconds to validate: not on a thread that serves others.
-        let (commander, user) = (self.clone(), parameters.user);
-        let validated = tokio::task::spawn_blocking(move || commander.queue_request(text, root, user)).await;
-        let request = validated.map_err(|panic| CommandError::new(ErrorKind::Internal, panic.to_string()))??;
+        let user = parameters.user;
+        let request = if text.len() <= SMALL_SPECIFICATION_BYTES {
+            self.queue_request(text, root, user)?
+        } else {
+            // It takes up to seconds to validate: not on a thread that serves others.
+            let commander = self.clone();
+            let validated = tokio::task::spawn_blocking(move || commander.queue_request(text, root, user)).await;
+            validated.map_err(|panic| CommandError::new(ErrorKind::Internal, panic.to_string()))??
+        };
         let id = request.specification.id.to_string();
         self.engine.queue(request).await?;
         daq_reply(id)

@@ -101,6 +101,9 @@ settings! {
         max_request_bytes: usize = 16 * 1024 * 1024, Kind::Integer(4096, 256 * 1024 * 1024);
         /// Clients at once; each holds one of the process's files, of which there are often only 1024.
         max_connections: usize = 256, Kind::Integer(1, 100_000);
+        /// Seconds without a request after which a connection that waits for nothing gives way to a new one, where all are
+        /// taken: a client that forgot to close must not keep others out, and one that works is never put out.
+        idle_seconds: u64 = 1, Kind::Integer(1, 86_400);
         /// Seconds between two notifications of the storage's status: often enough to see a disk fill.
         storage_interval_seconds: u64 = 10, Kind::Integer(1, 86_400);
     }

@@ -101,6 +101,13 @@ async fn run(
     }
 }
 
+/// A DAQ that the engine was given, and that it has not answered for.
+struct Queued {
+    id: String,
+    digest: String,
+    answered: oneshot::Receiver<Result<(), EngineError>>,
+}
+
 impl EngineHandle {
     async fn ask<T>(&self, input: impl FnOnce(Answer<T>) -> Input) -> Result<T, EngineError> {
         let (answer, answered) = oneshot::channel();
@@ -117,15 +124,49 @@ impl EngineHandle {
     /// queue, [`EngineError::Store`] where it cannot be kept.
     pub async fn queue(&self, request: QueueRequest) -> Result<(), EngineError> {
         match self.answer_ended(request.specification.id.as_str(), &request.digest).await? {
-            Some(answer) => answer,
-            None => self.queue_new(request).await,
+            Some(outcome) => outcome,
+            None => self.settle(self.hand_in(request).await?).await,
         }
     }
 
-    /// Queues a DAQ that is not in the history, or was not a moment ago.
-    async fn queue_new(&self, request: QueueRequest) -> Result<(), EngineError> {
+    /// Queues DAQs in their order, as [`EngineHandle::queue`] does, with as few commits as possible; one that is refused
+    /// holds back no other. One outcome for each.
+    pub async fn queue_many(&self, requests: Vec<QueueRequest>) -> Vec<Result<(), EngineError>> {
+        // Looks first, then all at once: what is handed in together is committed together.
+        let mut known = Vec::with_capacity(requests.len());
+        for request in &requests {
+            known.push(self.answer_ended(request.specification.id.as_str(), &request.digest).await);
+        }
+        let mut handed_in = Vec::with_capacity(requests.len());
+        for (request, known) in requests.into_iter().zip(known) {
+            handed_in.push(match known {
+                Ok(None) => Ok(self.hand_in(request).await),
+                Ok(Some(outcome)) => Err(outcome),
+                Err(error) => Err(Err(error)),
+            });
+        }
+        let mut outcomes = Vec::with_capacity(handed_in.len());
+        for queued in handed_in {
+            outcomes.push(match queued {
+                Ok(Ok(queued)) => self.settle(queued).await,
+                Ok(Err(error)) => Err(error),
+                Err(outcome) => outcome,
+            });
+        }
+        outcomes
+    }
+
+    /// Gives a DAQ to the engine that is not in the history, or was not a moment ago.
+    async fn hand_in(&self, request: QueueRequest) -> Result<Queued, EngineError> {
         let (id, digest) = (request.specification.id.to_string(), request.digest.clone());
-        match self.ask(|answer| Input::Queue { request, answer }).await {
+        let (answer, answered) = oneshot::channel();
+        self.inputs.send(Input::Queue { request, answer }).await.map_err(|_| EngineError::Stopping)?;
+        Ok(Queued { id, digest, answered })
+    }
+
+    async fn settle(&self, queued: Queued) -> Result<(), EngineError> {
+        let Queued { id, digest, answered } = queued;
+        match answered.await.map_err(|_| EngineError::Stopping)? {
             // It has ended since.
             Err(EngineError::Store(error)) if matches!(error.kind, StoreErrorKind::DuplicateDaq { .. }) => {
                 self.answer_ended(&id, &digest).await?.unwrap_or(Err(EngineError::DuplicateDaq { id }))
@@ -136,8 +177,8 @@ impl EngineHandle {
 
     /// What queueing an ended DAQ again gives; `None` where none has ended.
     async fn answer_ended(&self, id: &str, digest: &str) -> Result<Option<Result<(), EngineError>>, EngineError> {
-        let ended = self.find_ended(id).await?;
-        Ok(ended.map(|known| match known.new.specification_digest == digest {
+        let ended = self.store.finished_digest(id).await.map_err(store_error)?;
+        Ok(ended.map(|known| match known == digest {
             true => Ok(()),
             false => Err(EngineError::DuplicateDaq { id: id.to_owned() }),
         }))

@@ -36,7 +36,7 @@ pub fn read(line: &[u8]) -> Result<Call, (Value, CommandError)> {
         _ => Value::Null,
     };
     let refuse = |message: &str| (shown_id.clone(), CommandError::new(ErrorKind::InvalidRequest, message));
-    if members.remove("jsonrpc") != Some(json!("2.0")) {
+    if members.remove("jsonrpc").as_ref().and_then(Value::as_str) != Some(VERSION) {
         return Err(refuse("the member 'jsonrpc' must be \"2.0\""));
     }
     if id.as_ref().is_some_and(|id| !id.is_string() && !id.is_number() && !id.is_null()) {
@@ -55,7 +55,8 @@ pub fn read(line: &[u8]) -> Result<Call, (Value, CommandError)> {
 /// Line that answers the request `id`.
 pub fn reply(id: &Value, outcome: &Result<Value, CommandError>) -> Vec<u8> {
     match outcome {
-        Ok(result) => line(&json!({"jsonrpc": "2.0", "id": id, "result": result})),
+        // Written as it is: a copy of a long list would cost as much as all else.
+        Ok(result) => line(&Answer { id, jsonrpc: VERSION, result }),
         Err(error) => {
             let error = json!({"code": error.kind.code(), "message": error.message, "data": error});
             line(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
@@ -63,14 +64,32 @@ pub fn reply(id: &Value, outcome: &Result<Value, CommandError>) -> Vec<u8> {
     }
 }
 
-/// Line that notifies of something.
-pub fn notification(method: &str, parameters: &impl Serialize) -> Vec<u8> {
-    line(&json!({"jsonrpc": "2.0", "method": method, "params": parameters}))
+/// The version of the protocol.
+const VERSION: &str = "2.0";
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a Value,
+    jsonrpc: &'static str,
+    result: &'a Value,
 }
 
-fn line(message: &Value) -> Vec<u8> {
+#[derive(Serialize)]
+struct Notification<'a, T> {
+    jsonrpc: &'static str,
+    method: &'a str,
+    params: &'a T,
+}
+
+/// Line that notifies of something.
+pub fn notification(method: &str, parameters: &impl Serialize) -> Vec<u8> {
+    line(&Notification { jsonrpc: VERSION, method, params: parameters })
+}
+
+fn line(message: &impl Serialize) -> Vec<u8> {
+    // Only values with text as keys are sent, which can always be written; a line without a message says nothing.
+    let mut bytes = serde_json::to_vec(message).unwrap_or_default();
     // JSON text never holds a raw newline, so that one ends the message.
-    let mut bytes = message.to_string().into_bytes();
     bytes.push(b'\n');
     bytes
 }

@@ -1,4 +1,5 @@
 //! Transports: bytes to commands and back, nothing else.
 
+mod idle;
 pub mod jsonrpc;
 pub mod unix;

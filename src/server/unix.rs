@@ -2,7 +2,7 @@
 //!
 //! Requests of one connection are answered in order, except that `AwaitDaqState`, `AbortDaq` and `Subscribe` go on
 //! beside others. A connection that sends more than the limit without a newline, or that does not finish a request
-//! in time, is told so and closed. A client that only shuts down its sending side still gets all that it asked for. Only the daemon's own user, root
+//! in time, is told so and closed. Where all places are taken, the connection that has been idle longest gives way. A client that only shuts down its sending side still gets all that it asked for. Only the daemon's own user, root
 //! and the socket's group reach the socket: the kernel checks the mode of socket and folder.
 
 use std::collections::HashSet;
@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::command::dispatch::{Commander, Outcome};
 use crate::command::error::{CommandError, ErrorKind};
 use crate::command::request::{Request, Topic};
+use crate::server::idle::IdleList;
 use crate::server::jsonrpc::{self, Call};
 use crate::status::DaqStatus;
 
@@ -41,6 +42,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 const LINE_BYTES_KEPT: usize = 64 * 1024;
 /// Requests above [`LINE_BYTES_KEPT`] that are read and performed at once: each takes several times its size.
 const LARGE_REQUESTS_MAX: usize = 2;
+/// Answers are written together up to about so many bytes: one system call for a client that asks ahead.
+const WRITE_BYTES: usize = 64 * 1024;
+/// How long a connection that gives way may take to let its place go.
+const GIVE_WAY_LIMIT: Duration = Duration::from_millis(100);
 /// How long a client may take to read one answer before it is given up.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -51,8 +56,10 @@ pub struct UnixOptions {
     pub path: PathBuf,
     /// Longest request in bytes.
     pub request_bytes_max: usize,
-    /// Connections at the same time; a further one is told so and closed.
+    /// Connections at the same time; a further one takes the place of one that is idle, or is told so and closed.
     pub connections_max: usize,
+    /// Time without a request after which a connection that waits for nothing gives way.
+    pub idle_limit: Duration,
     /// Interval of `dpm/storage` notifications.
     pub storage_interval: Duration,
 }
@@ -136,6 +143,7 @@ pub async fn serve(listener: UnixListener, commander: Commander, options: UnixOp
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let large = Arc::new(Semaphore::new(LARGE_REQUESTS_MAX));
     let options = Arc::new(options);
+    let idle = Arc::new(IdleList::default());
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -143,12 +151,13 @@ pub async fn serve(listener: UnixListener, commander: Commander, options: UnixOp
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => match Arc::clone(&slots).try_acquire_owned() {
-                Ok(slot) => {
-                    let connection = Connection::new(commander.clone(), Arc::clone(&options), Arc::clone(&large));
+            Ok((stream, _)) => match place(&slots, &idle, options.idle_limit).await {
+                Some(slot) => {
+                    let (options, large, idle) = (Arc::clone(&options), Arc::clone(&large), Arc::clone(&idle));
+                    let connection = Connection::new(commander.clone(), options, large, idle);
                     connections.spawn(connection.run(stream, slot, stop.clone()));
                 }
-                Err(_) => {
+                None => {
                     connections.spawn(refuse(stream, options.connections_max));
                 }
             },
@@ -165,6 +174,17 @@ pub async fn serve(listener: UnixListener, commander: Commander, options: UnixOp
     }
 }
 
+/// A place for a new connection, if need be that of an idle one.
+async fn place(slots: &Arc<Semaphore>, idle: &IdleList, limit: Duration) -> Option<OwnedSemaphorePermit> {
+    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+        return Some(slot);
+    }
+    if !idle.evict(limit) {
+        return None;
+    }
+    tokio::time::timeout(GIVE_WAY_LIMIT, Arc::clone(slots).acquire_owned()).await.ok()?.ok()
+}
+
 async fn refuse(mut stream: UnixStream, limit: usize) {
     let message = format!("{limit} clients are connected, which is the limit");
     let line = jsonrpc::reply(&serde_json::Value::Null, &Err(CommandError::new(ErrorKind::Busy, message)));
@@ -179,11 +199,16 @@ struct Connection {
     waits: Arc<Semaphore>,
     /// One permit for each large request, of all connections.
     large: Arc<Semaphore>,
+    /// Who gives way to whom.
+    idle: Arc<IdleList>,
+    /// Cancelled when this connection is to give way.
+    give_way: CancellationToken,
 }
 
 impl Connection {
-    fn new(commander: Commander, options: Arc<UnixOptions>, large: Arc<Semaphore>) -> Connection {
-        Connection { commander, options, waits: Arc::new(Semaphore::new(WAITS_MAX)), large }
+    fn new(commander: Commander, options: Arc<UnixOptions>, large: Arc<Semaphore>, idle: Arc<IdleList>) -> Connection {
+        let (waits, give_way) = (Arc::new(Semaphore::new(WAITS_MAX)), CancellationToken::new());
+        Connection { commander, options, waits, large, idle, give_way }
     }
 
     async fn run(self, stream: UnixStream, _slot: OwnedSemaphorePermit, stop: CancellationToken) {
@@ -195,6 +220,10 @@ impl Connection {
             half_closed = self.read_requests(reading, &replies, &gone) => half_closed,
             () = gone.cancelled() => None,
             () = stop.cancelled() => None,
+            () = self.give_way.cancelled() => {
+                let message = "the connection was idle and gives way to another one: connect again".to_owned();
+                self.refuse_line(ErrorKind::Busy, message, &replies).await
+            }
         };
         drop(replies);
         if let Some(reading) = half_closed {
@@ -225,13 +254,18 @@ impl Connection {
             // A large request leaves no large buffer behind.
             line.clear();
             line.shrink_to(LINE_BYTES_KEPT);
-            // An idle client may wait as long as it likes; one that has begun a request must go on.
-            if reader.fill_buf().await.ok()?.is_empty() {
-                return Some(reader.into_inner());
+            if reader.buffer().is_empty() {
+                // An idle client may wait as long as there are places; one that has begun a request must go on.
+                let waits = Arc::clone(&self.waits);
+                let is_waiting = move || waits.available_permits() < WAITS_MAX;
+                let _idle = self.idle.note(self.give_way.clone(), is_waiting);
+                if reader.fill_buf().await.ok()?.is_empty() {
+                    return Some(reader.into_inner());
+                }
             }
             let large = match self.read_line(&mut reader, &mut line).await {
                 Ok(large) => large,
-                Err(message) => return self.refuse_line(message, replies).await,
+                Err(message) => return self.refuse_line(ErrorKind::InvalidRequest, message, replies).await,
             };
             let text = line.trim_ascii();
             if text.is_empty() {
@@ -248,8 +282,13 @@ impl Connection {
     }
 
     /// Tells why the connection ends.
-    async fn refuse_line(&self, message: String, replies: &mpsc::Sender<Vec<u8>>) -> Option<OwnedReadHalf> {
-        let error = Err(CommandError::new(ErrorKind::InvalidRequest, message));
+    async fn refuse_line(
+        &self,
+        kind: ErrorKind,
+        message: String,
+        replies: &mpsc::Sender<Vec<u8>>,
+    ) -> Option<OwnedReadHalf> {
+        let error = Err(CommandError::new(kind, message));
         let _ = replies.send(jsonrpc::reply(&serde_json::Value::Null, &error)).await;
         None
     }
@@ -295,27 +334,19 @@ impl Connection {
             Ok(request) => request,
             Err(error) => return send(replies, call.id.as_ref(), &Err(error)).await,
         };
-        let waits = matches!(request, Request::AwaitDaqState(_) | Request::AbortDaq(_) | Request::Subscribe(_));
-        let work = perform(
-            self.commander.clone(),
-            request,
-            call.id.clone(),
-            replies.clone(),
-            self.options.storage_interval,
-            gone.clone(),
-        );
-        if !waits {
-            return work.await;
+        let interval = self.options.storage_interval;
+        if !matches!(request, Request::AwaitDaqState(_) | Request::AbortDaq(_) | Request::Subscribe(_)) {
+            return perform(&self.commander, request, call.id.as_ref(), replies, interval, gone).await;
         }
         let Ok(permit) = Arc::clone(&self.waits).try_acquire_owned() else {
             let message = format!("{WAITS_MAX} requests of this connection wait, which is the limit");
             return send(replies, call.id.as_ref(), &Err(CommandError::new(ErrorKind::Busy, message))).await;
         };
-        let gone = gone.clone();
+        let (commander, replies, gone) = (self.commander.clone(), replies.clone(), gone.clone());
         tokio::spawn(async move {
             let _permit = permit;
             tokio::select! {
-                () = work => {}
+                () = perform(&commander, request, call.id.as_ref(), &replies, interval, &gone) => {}
                 // Nobody listens any more: a wait of a day must not hold the connection's slot.
                 () = gone.cancelled() => {}
             }
@@ -324,22 +355,22 @@ impl Connection {
 }
 
 async fn perform(
-    commander: Commander,
+    commander: &Commander,
     request: Request,
-    id: Option<serde_json::Value>,
-    replies: mpsc::Sender<Vec<u8>>,
+    id: Option<&serde_json::Value>,
+    replies: &mpsc::Sender<Vec<u8>>,
     interval: Duration,
-    gone: CancellationToken,
+    gone: &CancellationToken,
 ) {
     match commander.perform(request).await {
-        Ok(Outcome::Reply(value)) => send(&replies, id.as_ref(), &Ok(value)).await,
+        Ok(Outcome::Reply(value)) => send(replies, id, &Ok(value)).await,
         Ok(Outcome::Stream { reply, topics, changes }) => {
             let told = ids(&reply);
-            send(&replies, id.as_ref(), &Ok(reply)).await;
-            let mut stream = Stream { commander, topics, interval, told };
-            stream.run(changes, &replies, &gone).await;
+            send(replies, id, &Ok(reply)).await;
+            let mut stream = Stream { commander: commander.clone(), topics, interval, told };
+            stream.run(changes, replies, gone).await;
         }
-        Err(error) => send(&replies, id.as_ref(), &Err(error)).await,
+        Err(error) => send(replies, id, &Err(error)).await,
     }
 }
 
@@ -362,8 +393,13 @@ async fn send(
 }
 
 async fn write_replies(mut writing: OwnedWriteHalf, mut queued: mpsc::Receiver<Vec<u8>>, gone: CancellationToken) {
-    while let Some(line) = queued.recv().await {
-        let written = tokio::time::timeout(WRITE_LIMIT, writing.write_all(&line)).await;
+    while let Some(mut lines) = queued.recv().await {
+        while lines.len() < WRITE_BYTES
+            && let Ok(line) = queued.try_recv()
+        {
+            lines.extend_from_slice(&line);
+        }
+        let written = tokio::time::timeout(WRITE_LIMIT, writing.write_all(&lines)).await;
         if !matches!(written, Ok(Ok(()))) {
             gone.cancel();
             return;

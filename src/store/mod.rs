@@ -119,6 +119,15 @@ impl Store {
         self.read(read::find(&self.readers, id).await)
     }
 
+    /// Digest of the specification of the DAQ `id`, if it is finished. Cost: one look into an index.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Read`].
+    pub async fn finished_digest(&self, id: &str) -> Result<Option<String>, StoreError> {
+        self.read(read::finished_digest(&self.readers, id).await)
+    }
+
     /// Finished DAQs, the last queued first.
     ///
     /// For the next page give the `sequence` of the last entry as `before`.

@@ -97,6 +97,14 @@ pub(in crate::store) async fn find(pool: &SqlitePool, id: &str) -> Read<Option<S
     Ok(Some(daq))
 }
 
+pub(in crate::store) async fn finished_digest(pool: &SqlitePool, id: &str) -> Read<Option<String>> {
+    sqlx::query_scalar("SELECT specification_digest FROM daq WHERE id = ?1 AND finished = 1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+        .map_err(StoreErrorKind::of_read)
+}
+
 pub(in crate::store) async fn history(pool: &SqlitePool, query: &HistoryQuery) -> Read<Vec<HistoryEntry>> {
     let mut sql = QueryBuilder::<Sqlite>::new(
         "SELECT sequence, id, file_id, sub_state, result, product_bytes, product_digest, user, created, updated, \

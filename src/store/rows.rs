@@ -64,6 +64,14 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// True if a refusal of this change leaves nothing of it behind: its first statement is the only one that can be
+    /// refused.
+    pub(in crate::store) fn is_undivided(&self) -> bool {
+        !matches!(self, Change::DeleteHistory { .. })
+    }
+}
+
 /// A DAQ as it was queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDaq {

@@ -138,6 +138,15 @@ impl Writer {
 
     /// The outer error is the group's, the inner one the request's alone.
     async fn apply_request(&mut self, changes: &[Change]) -> Result<Outcome, StoreErrorKind> {
+        if let [change] = changes
+            && change.is_undivided()
+        {
+            // It is refused before anything is written: a savepoint would cost as much as the change.
+            return match apply(&mut self.connection, change).await {
+                Err(kind) if !kind.is_of_request() => Err(kind),
+                outcome => Ok(outcome),
+            };
+        }
         self.execute("SAVEPOINT request").await?;
         let mut outcome = Ok(());
         for change in changes {

@@ -86,9 +86,31 @@ async fn a_daq_that_ends_while_it_is_queued_again_is_the_same() {
     let ended = vec![Change::InsertDaq(new), Change::SetStatus { id: "A".to_owned(), row }];
     // The first look finds nothing: what the engine sees is an insertion that is refused.
     store.commit(ended).await.unwrap();
-    engine.queue_new(request("A", "d")).await.unwrap();
-    assert!(matches!(engine.queue_new(request("A", "other")).await, Err(EngineError::DuplicateDaq { .. })));
+    let queue_new = async |request| engine.settle(engine.hand_in(request).await?).await;
+    queue_new(request("A", "d")).await.unwrap();
+    assert!(matches!(queue_new(request("A", "other")).await, Err(EngineError::DuplicateDaq { .. })));
     drop(engine);
+    ends(task).await;
+}
+
+/// DAQs that are queued together share commits, keep their order, and do not hold back one another.
+#[tokio::test]
+async fn many_are_queued_by_few_commits() {
+    let Fixture { store, engine, task, _folder } = fixture().await;
+    engine.set_limits(crate::engine::schedule::Limits { daqs: 1, transfers: 1, ..engine.limits() }).await;
+    let count = |index: usize| format!("D{index}");
+    let mut requests: Vec<QueueRequest> = (0..5).map(|index| request(&count(index), "d")).collect();
+    requests.insert(2, request("D0", "other"));
+    let before = store.commit_count();
+    let outcomes = engine.queue_many(requests).await;
+    let refused: Vec<usize> = (0..6).filter(|index| outcomes[*index].is_err()).collect();
+    assert!(matches!(&outcomes[2], Err(EngineError::DuplicateDaq { id }) if id == "D0"));
+    assert_eq!(refused, [2]);
+    // One or two for all; D0 has parked, too.
+    assert!(store.commit_count() - before <= 4, "{} commits", store.commit_count() - before);
+    let ids: Vec<String> = store.load_active().await.unwrap().into_iter().map(|stored| stored.new.id).collect();
+    assert_eq!(ids, (0..5).map(count).collect::<Vec<_>>());
+    engine.stop().await;
     ends(task).await;
 }
 

@@ -58,6 +58,7 @@ pub(crate) async fn daemon(connections_max: usize) -> Daemon {
         path: socket.clone(),
         request_bytes_max: 4000,
         connections_max,
+        idle_limit: Duration::from_millis(300),
         storage_interval: Duration::from_millis(50),
     };
     let (listener, _) = bind(&socket).unwrap();
@@ -389,4 +390,23 @@ async fn a_socket_that_is_served_is_not_taken_and_only_ones_own_is_removed() {
     assert!(path.exists(), "the successor's socket stays");
     second.remove();
     assert!(!path.exists());
+}
+
+/// 256 clients that had forgotten to close kept all others out until the daemon was started again.
+#[tokio::test]
+async fn who_asks_nothing_gives_way_when_all_places_are_taken() {
+    let daemon = daemon(2).await;
+    let (mut silent, mut subscriber) = (Raw::connect(&daemon.socket).await, Raw::connect(&daemon.socket).await);
+    subscriber.ask("Subscribe", json!({"topics": ["daq/status"]})).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut third = Raw::connect(&daemon.socket).await;
+    assert_eq!(third.ask("GetActiveDaqs", Value::Null).await["result"], json!([]));
+    let told = silent.receive().await.expect("it is told why");
+    assert!(told["error"]["message"].as_str().is_some_and(|message| message.contains("gives way")), "{told}");
+    assert_eq!(silent.receive().await, None);
+    // Neither who has just asked nor who waits for something.
+    let mut fourth = Raw::connect(&daemon.socket).await;
+    let refused = fourth.receive().await.expect("it is told why");
+    assert!(refused["error"]["message"].as_str().is_some_and(|message| message.contains("limit")), "{refused}");
+    assert_eq!(third.ask("GetActiveDaqs", Value::Null).await["result"], json!([]));
 }
