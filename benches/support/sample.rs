@@ -165,7 +165,7 @@ fn fill(piece: &mut [u8], seed: &mut u64) {
 pub(crate) fn specify(folder: &Path, name: &str, inputs: &[PathBuf]) -> Outcome<PathBuf> {
     let source = |(index, path): (usize, &PathBuf)| serde_json::json!({"type": "fitsFile", "sourceName": format!("det{index}"), "location": path});
     let sources: Vec<serde_json::Value> = inputs.iter().enumerate().map(source).collect();
-    let document = serde_json::json!({"id": "BENCH", "sources": sources, "target": {"fileId": "BENCH"}});
+    let document = serde_json::json!({"id": name, "sources": sources, "target": {"fileId": name}});
     let path = folder.join(format!("{name}.json"));
     File::create(&path)?.write_all(document.to_string().as_bytes())?;
     Ok(path)
