@@ -259,7 +259,8 @@ impl<'a> Run<'a> {
             is_ordered: inputs.iter().any(|input| !input.is_plain()),
             unread: Mutex::new(stripes::unread(plan, &sizes, |input| inputs[input].is_plain()).into_iter()),
             open_hdus: Mutex::default(),
-            bytes_done: Mutex::default(),
+            // A plan without the HDUs of its in-place target begins behind them.
+            bytes_done: Mutex::new(plan.hdus.first().map_or(plan.product_bytes, |hdu| hdu.product_offset)),
             mismatches: Mutex::default(),
             failure: Mutex::default(),
             has_failed: AtomicBool::new(false),
