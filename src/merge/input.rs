@@ -54,6 +54,8 @@ pub struct ExtensionDescription {
     pub extver_card: Option<usize>,
     /// Where the header keeps its sums.
     pub sums: SumCards,
+    /// Indices of further CHECKSUM and DATASUM cards: they say nothing true of the product.
+    pub further_sums: Vec<usize>,
     /// The first card that is not legal FITS, as text; it is copied as it is.
     pub illegal_card: Option<String>,
     /// Whether something else than spaces stands behind END; it is not copied.
@@ -84,6 +86,14 @@ impl SumCards {
             checksum: card_index(header.cards(), b"CHECKSUM"),
             recorded_datasum: recorded,
         }
+    }
+
+    /// Indices of the CHECKSUM and DATASUM cards behind the first of each. Cost: one look at nine bytes of each card.
+    fn further(&self, cards: &[Card]) -> Vec<usize> {
+        let firsts = [self.datasum, self.checksum];
+        let is_sum = |card: &Card| is_value_of(card, b"DATASUM ") || is_value_of(card, b"CHECKSUM");
+        let found = cards.iter().enumerate().filter(|(index, card)| is_sum(card) && !firsts.contains(&Some(*index)));
+        found.map(|(index, _)| index).collect()
     }
 }
 
@@ -135,6 +145,7 @@ fn check_cards(hdu: &Hdu) -> Result<(), ScanError> {
 
 fn describe_extension(hdu: &Hdu) -> ExtensionDescription {
     let cards = hdu.header.cards();
+    let sums = SumCards::of(&hdu.header);
     ExtensionDescription {
         index: hdu.index,
         kind: hdu.structure.kind.clone(),
@@ -145,7 +156,8 @@ fn describe_extension(hdu: &Hdu) -> ExtensionDescription {
         used_cards: used_cards(cards),
         end_card: cards.len(),
         extver_card: card_index(cards, b"EXTVER  "),
-        sums: SumCards::of(&hdu.header),
+        sums,
+        further_sums: sums.further(cards),
         illegal_card: hdu.header.faults().first().map(|(index, fault)| format!("card {}: {fault}", index + 1)),
         has_text_behind_end: hdu.header.has_text_behind_end(),
         data_offset: hdu.data_offset,
@@ -159,8 +171,10 @@ pub fn used_cards(cards: &[Card]) -> usize {
 }
 
 fn card_index(cards: &[Card], name: &[u8; 8]) -> Option<usize> {
-    cards.iter().position(|card| {
-        let bytes: &[u8; CARD_BYTES] = card.as_bytes();
-        bytes[..8] == name[..] && bytes[8] == b'='
-    })
+    cards.iter().position(|card| is_value_of(card, name))
+}
+
+fn is_value_of(card: &Card, name: &[u8; 8]) -> bool {
+    let bytes: &[u8; CARD_BYTES] = card.as_bytes();
+    bytes[..8] == name[..] && bytes[8] == b'='
 }

@@ -552,6 +552,12 @@ impl<'a> Builder<'a> {
             let fault = format!("is not legal FITS and is copied as it is, {card}");
             self.notice_illegal_extension(input, extension.index, &fault);
         }
+        if !extension.further_sums.is_empty() {
+            cards.blank(&extension.further_sums);
+            let fault =
+                "has more than one CHECKSUM or DATASUM: the first is renewed, spaces stand in place of the others";
+            self.notice_illegal_extension(input, extension.index, fault);
+        }
         if extension.has_text_behind_end {
             let fault = "has text behind END, which is left out: spaces stand there in the product";
             self.notice_illegal_extension(input, extension.index, fault);

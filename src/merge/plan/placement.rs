@@ -35,6 +35,11 @@ impl CardPlacement<'_> {
         self.edits.push((index, fixed_card("EXTVER", &version.to_string(), "raised: the name was taken")));
     }
 
+    /// Writes spaces over the cards of these indices.
+    pub(in crate::merge::plan) fn blank(&mut self, indices: &[usize]) {
+        self.edits.extend(indices.iter().map(|index| (*index, Card::BLANK)));
+    }
+
     /// Blocks that the header needs in the product.
     pub(in crate::merge::plan) fn block_count(&self) -> u64 {
         (self.extension.end_card.max(self.next) + 1).div_ceil(CARDS_PER_BLOCK) as u64

@@ -237,6 +237,26 @@ fn sums_go_into_their_cards_or_into_free_ones() {
 }
 
 #[test]
+fn an_extension_with_several_sums_keeps_one_of_each_and_is_told() {
+    let hdu = TestHdu::image("A", 10)
+        .sealed()
+        .with("DATASUM = '4711    '")
+        .with("KEPT    =                    1")
+        .with("CHECKSUM= '0123456789abcdef'");
+    let merge = TestMerge::of(&[("a", file(&[TestHdu::primary(), hdu.clone()]))]);
+    assert_eq!(ids(&merge.plan()), ["IllegalCards:a:1"]);
+    let product = merge.product();
+    let header = &product.hdus[1].header;
+    for name in ["DATASUM ", "CHECKSUM"] {
+        let count = header.cards().iter().filter(|card| card.as_bytes().starts_with(name.as_bytes())).count();
+        assert_eq!(count, 1, "{name}: {:?}", product.cards(1));
+    }
+    assert!(product.cards(1).contains(&"KEPT    =                    1".to_owned()), "{:?}", product.cards(1));
+    // The seal is two cards more.
+    assert_eq!(header.cards().len(), hdu.header().cards().len() + 2);
+}
+
+#[test]
 fn extensions_of_one_name_are_told_once_or_numbered() {
     let hdu = |name: &str, version: Option<i64>| match version {
         Some(version) => TestHdu::image(name, 10).with(&format!("EXTVER  = {version:>20}")),
