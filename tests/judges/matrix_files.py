@@ -9,6 +9,7 @@ Run it with .venv/bin/python, which tests/setup makes.
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def others(random: np.random.Generator) -> Iterator[tuple[str, fits.HDUList]]:
 
 def packed(folder: Path, name: str, source: Path, options: list[str]) -> tuple[str, Path]:
     """`source` as fpack compresses it."""
-    target = folder / f"{name.replace(' ', '_')}.fits"
+    target = folder / f"{name.replace(' ', '_')}.fits.fz"
     subprocess.run(["fpack", *options, "-O", target.name, source.name], cwd=folder, check=True, capture_output=True)
     return name, target
 
@@ -138,6 +139,9 @@ def main() -> int:
         made.append(packed(folder, f"fpack image {algorithm[1:]}", paths["astropy square image"], [algorithm]))
     for kind in ["table", "variable length J", "variable length A"]:
         made.append(packed(folder, f"fpack {kind}", paths[f"astropy {kind}"], ["-table"]))
+    zipped = folder / "gzip.fits.gz"
+    zipped.write_bytes(gzip.compress(paths["astropy many extensions"].read_bytes(), mtime=0))
+    made.append(("gzip many extensions", zipped))
     print(json.dumps([[name, str(path)] for name, path in made]))
     return 0
 

@@ -107,11 +107,13 @@ fn case(random: &mut Random, name: String, files: &[&SourceFile], in_place: bool
     Case { name, specification: json!({"id": "MATRIX", "sources": sources, "target": target}) }
 }
 
-/// Each file alone as a source and as a target, and `mixed` merges of two to five files.
+/// Each file alone, as a source and as a target (one composed at random: as one of them), and `mixed` merges of two to five files.
 pub(crate) fn cases(random: &mut Random, files: &[SourceFile], mixed: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for file in files {
-        for in_place in [false, true] {
+        let is_composed = file.name.starts_with("composed");
+        let ways = if is_composed { vec![random.below(2) == 0] } else { vec![false, true] };
+        for in_place in ways {
             cases.push(case(random, file.name.clone(), &[file], in_place));
         }
     }

@@ -20,6 +20,7 @@ mod cfitsio;
 
 mod astropy_files;
 mod cases;
+mod composed;
 mod raw;
 mod tables;
 mod values;
@@ -35,6 +36,9 @@ use crate::verdict::Merged;
 
 /// Merges of several files beside those of each file alone.
 const MIXED: usize = 90;
+
+/// Files whose HDUs are chosen at random, beside one file for each structure.
+const COMPOSED: usize = 110;
 
 /// Starts of the names of files in which fitsverify finds errors, and why they are here all the same.
 const ILLEGAL: [(&str, &str); 5] = [
@@ -54,7 +58,7 @@ pub(crate) fn seed() -> u64 {
 fn sources(scene: &Scene, random: &mut Random) -> Vec<SourceFile> {
     let folder = scene.folder("sources");
     let mut files = Vec::new();
-    for file in raw::files(random) {
+    for file in [raw::files(random), composed::files(random, COMPOSED)].concat() {
         let path = folder.join(format!("raw{}.fits", files.len()));
         fs::write(&path, file.bytes()).unwrap();
         files.push(SourceFile { name: file.name, path });
@@ -113,6 +117,7 @@ fn every_structure_passes_through_a_merge_bit_for_bit() {
         verdict.verified,
         verdict.counts,
     );
+    assert!(files.len() >= 220, "{} files", files.len());
     assert!(cases.len() >= 200 && verdict.legal >= 200 && verdict.verified >= 100, "{verdict:?}");
     for file in &files {
         astropy_files::headers_are_written_back_as_they_were(&file.path);

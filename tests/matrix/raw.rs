@@ -141,7 +141,7 @@ fn pixels(random: &mut Random, bitpix: i64, axes: &[u64]) -> Vec<u8> {
 }
 
 /// An image as primary HDU, with `core` cards directly behind the structure.
-fn primary_image(random: &mut Random, bitpix: i64, axes: &[u64], core: &[String]) -> RawHdu {
+pub(crate) fn primary_image(random: &mut Random, bitpix: i64, axes: &[u64], core: &[String]) -> RawHdu {
     let mut cards = vec![fixed("SIMPLE", "T")];
     cards.extend(axes_cards(bitpix, axes));
     cards.extend_from_slice(core);
@@ -150,7 +150,7 @@ fn primary_image(random: &mut Random, bitpix: i64, axes: &[u64], core: &[String]
 }
 
 /// An image extension.
-fn image(random: &mut Random, bitpix: i64, axes: &[u64], core: &[String]) -> RawHdu {
+pub(crate) fn image(random: &mut Random, bitpix: i64, axes: &[u64], core: &[String]) -> RawHdu {
     let mut cards = vec![text("XTENSION", "IMAGE")];
     cards.extend(axes_cards(bitpix, axes));
     cards.extend([fixed("PCOUNT", 0), fixed("GCOUNT", 1)]);
@@ -160,12 +160,12 @@ fn image(random: &mut Random, bitpix: i64, axes: &[u64], core: &[String]) -> Raw
 }
 
 /// A primary HDU without data.
-fn empty_primary(random: &mut Random) -> RawHdu {
+pub(crate) fn empty_primary(random: &mut Random) -> RawHdu {
     let extend = [fixed("EXTEND", "T")];
     primary_image(random, 8, &[], &extend)
 }
 
-fn named(name: &str, version: u64) -> Vec<String> {
+pub(crate) fn named(name: &str, version: u64) -> Vec<String> {
     vec![text("EXTNAME", name), fixed("EXTVER", version)]
 }
 
@@ -179,13 +179,21 @@ fn foreign(random: &mut Random, kind: &str, groups: u64, parameters: u64) -> Raw
     RawHdu { cards, data: random.bytes((2 * groups * (parameters + 21)) as usize), fill: 0 }
 }
 
-fn random_groups(random: &mut Random) -> RawHdu {
+pub(crate) fn random_groups(random: &mut Random) -> RawHdu {
     let mut cards = vec![fixed("SIMPLE", "T")];
     cards.extend(axes_cards(-32, &[0, 3, 2]));
     cards.extend([fixed("GROUPS", "T"), fixed("PCOUNT", 2), fixed("GCOUNT", 4)]);
     cards.extend([text("PTYPE1", "UU"), text("PTYPE2", "VV"), fixed("PSCAL1", "1.0"), fixed("PZERO1", "0.0")]);
     cards.extend(crate::raw::cards(random));
     RawHdu { cards, data: random.bytes(4 * 4 * (2 + 6)), fill: 0 }
+}
+
+/// A table with its name and cards that a table may have: a unit of pixels is no keyword of tables.
+pub(crate) fn described_table(random: &mut Random, mut table: RawHdu, name: Vec<String>) -> RawHdu {
+    table.cards.extend(name);
+    let cards = cards_with_room(random).into_iter();
+    table.cards.extend(cards.filter(|card| !card.starts_with("BUNIT") && !card.starts_with("DATAMIN")));
+    table
 }
 
 /// Sums in a header, right or stale: dpm writes them anew, whatever they are.
@@ -241,14 +249,8 @@ pub(crate) fn files(random: &mut Random) -> Vec<RawFile> {
     }
     let many = vec![1; 999];
     add("primary naxis 999".to_owned(), vec![primary_image(random, 8, &many, &[])], Tail::Clean);
-    for (name, mut table) in [binary_table(random), heap_table(random), ascii_table(random)].concat() {
-        table.cards.extend(named("TABLE", 1));
-        // A unit of pixels is no keyword of tables.
-        table.cards.extend(
-            cards_with_room(random)
-                .into_iter()
-                .filter(|card| !card.starts_with("BUNIT") && !card.starts_with("DATAMIN")),
-        );
+    for (name, table) in [binary_table(random), heap_table(random), ascii_table(random)].concat() {
+        let table = described_table(random, table, named("TABLE", 1));
         add(name, vec![empty_primary(random), table], Tail::Clean);
     }
     for (kind, groups, parameters) in [("FOREIGN", 1, 0), ("DUMP", 3, 5)] {
