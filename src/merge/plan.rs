@@ -321,7 +321,6 @@ impl<'a> Builder<'a> {
                     contribution_of_file(source, &input.primary.header)?
                 }
             };
-            self.notice_illegal(&contribution.label, &contribution.records);
             contributions.push(contribution);
         }
         if let Some(target) = self.target() {
@@ -340,6 +339,7 @@ impl<'a> Builder<'a> {
             let own = self.contribution_labels.len() - 1;
             merged.retain(|keyword| keyword.origin == own || !is_scaling(&keyword.record.keyword));
         }
+        self.notice_illegal(structure, &merged);
         Ok(merged)
     }
 
@@ -484,17 +484,35 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// Tells of cards that are copied as they are although no FITS reader needs to understand them.
-    fn notice_illegal(&mut self, label: &str, records: &[Record]) {
-        let faults: Vec<CardFault> = records.iter().flat_map(|record| &record.cards).filter_map(Card::fault).collect();
-        let Some(first) = faults.first() else { return };
-        let id = self.unique_notice_id("IllegalCards", label);
-        let count = if faults.len() == 1 { "a card".to_owned() } else { format!("{} cards", faults.len()) };
-        let description = format!(
-            "{count} of source '{label}' are not legal FITS and are copied as they are, the first: {first}: mend \
-             the source or leave them out by its keywordRules"
-        );
-        self.notices.push(Notice { id, severity: Severity::Warning, description });
+    /// Tells of cards that are copied as they are although no FITS reader needs to understand them; an in-place
+    /// target's stand in `structure` too.
+    fn notice_illegal(&mut self, structure: &Header, merged: &[MergedKeyword]) {
+        let mut faults: Vec<Vec<CardFault>> = vec![Vec::new(); self.contribution_labels.len()];
+        if self.has_target
+            && let Some(own) = faults.last_mut()
+        {
+            own.extend(structure.records().iter().flat_map(|record| &record.cards).filter_map(Card::fault));
+        }
+        for keyword in merged {
+            faults[keyword.origin].extend(keyword.record.cards.iter().filter_map(Card::fault));
+        }
+        for (origin, faults) in faults.iter().enumerate() {
+            let Some(first) = faults.first() else { continue };
+            let label = &self.contribution_labels[origin];
+            let id = self.unique_notice_id("IllegalCards", label);
+            let count = match faults.len() {
+                1 => "1 card is".to_owned(),
+                count => format!("{count} cards are"),
+            };
+            // The cards of a target are kept without rules.
+            let is_ruled = origin < self.specification.sources.len();
+            let remedy = if is_ruled { ", or leave them out by its keywordRules" } else { "" };
+            let description = format!(
+                "in the primary header of source '{label}' {count} neither legal FITS nor a usual HIERARCH card, and copied \
+                 unchanged, the first: {first}: mend the source{remedy}"
+            );
+            self.notices.push(Notice { id, severity: Severity::Warning, description });
+        }
     }
 
     fn notice_illegal_extension(&mut self, input: usize, hdu: usize, fault: &str) {

@@ -402,6 +402,21 @@ fn values_that_nobody_can_read_are_told() {
     assert_eq!(ids(&plan), [""; 0], "what is not copied does not matter");
 }
 
+/// An in-place target's were not told at all, and those that another source replaces were.
+#[test]
+fn illegal_cards_are_told_of_those_that_the_product_has() {
+    let bad = TestHdu::primary().with("WRONG   = 1.2.3").with("BUNIT   = 'no end").with("ORIGFILE= x");
+    let (bad, good) = (file(&[bad]), file(&[TestHdu::primary().with("WRONG   = 1")]));
+    let target = json!({"source": source("det")});
+    let alone = TestMerge::with(&[], &target, &[("det", bad.clone())]).plan();
+    assert_eq!(ids(&alone), ["IllegalCards:det"]);
+    let told = &alone.notices[0].description;
+    assert!(told.contains("2 cards are neither") && told.ends_with(": mend the source"), "{told}");
+    let sources = [source("a"), source("b")];
+    let beaten = TestMerge::with(&sources, &json!({}), &[("a", good), ("b", bad)]).plan();
+    assert_eq!(ids(&beaten), [""; 0], "the first source replaces one, and what describes an HDU is not copied");
+}
+
 /// Each of 20 000 notices went into the status, which is written and published with each of them.
 #[test]
 fn notices_have_a_limit() {
