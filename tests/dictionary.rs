@@ -253,6 +253,8 @@ fn a_damaged_source_is_an_alert_or_parks_the_daq_until_it_is_replaced() {
     let log = scene.path("dpm-workspace/daq/XMPL.2031-02-03T04:05:06.503/logs/merge.log");
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("HIERARCH ESO DPR CATG") && log.contains("CHIP2.INT1"), "it explains the merge: {log}");
+    // The daemon ended the worker before it had written why it failed.
+    assert!(log.contains("records DATASUM"), "it says why the merge failed: {log}");
     scene.copy_sample("detector_mosaic.fits");
     assert_eq!(run(&scene, &spec, &settings, 0)["subState"], "Completed");
 }

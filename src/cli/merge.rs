@@ -158,11 +158,12 @@ pub(crate) fn run(arguments: &MergeArguments) -> Result<Exit, CliError> {
     }
     match merge(arguments) {
         Ok(()) => Ok(Exit::Done),
-        Err(failure) => {
-            if arguments.json {
-                output::print_json(&Message::Error { message: failure.error.message.clone(), fault: failure.fault })?;
-            }
-            Err(failure.error)
+        Err(Failure { error, .. }) if !arguments.json => Err(error),
+        Err(Failure { error, fault }) => {
+            // The daemon ends a worker that has said why it fails: its log must have the reason by then.
+            output::error(&error);
+            output::print_json(&Message::Error { message: error.message, fault })?;
+            Ok(error.exit)
         }
     }
 }
