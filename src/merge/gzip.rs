@@ -72,14 +72,16 @@ pub enum GzipError {
     #[error("it is compressed twice: expand it once (gunzip)")]
     Nested,
     /// The content is larger than allowed.
-    #[error("it expands to more than {limit} bytes: raise merge.expanded_bytes (--expanded-bytes) if that is right")]
+    #[error(
+        "it expands to more than {limit} bytes: if that is right, expand it (gunzip), or raise merge.expanded_bytes (dpm merge --expanded-bytes)"
+    )]
     TooLarge {
         /// [`GzipLimits::expanded_bytes`].
         limit: u64,
     },
     /// The content is so much larger than the file that it looks like an attack.
     #[error(
-        "its {compressed_bytes} bytes expand to more than {ratio} times as many: raise merge.gzip_ratio (--gzip-ratio) if that is right"
+        "its {compressed_bytes} bytes expand to more than {ratio} times as many: if that is right, expand it (gunzip), or raise merge.gzip_ratio (dpm merge --gzip-ratio)"
     )]
     Bomb {
         /// Size of the file.
