@@ -185,7 +185,9 @@ impl Card {
     /// The index of the `=` of the value indicator; none for commentary.
     fn equals_column(&self) -> Option<usize> {
         if self.0.get(8..10) == Some(b"= ") {
-            return if Keyword::is_always_commentary(&self.standard_name()) { None } else { Some(8) };
+            // What is no text is no commentary keyword either.
+            let name = std::str::from_utf8(self.name_bytes()).unwrap_or("?");
+            return if Keyword::is_always_commentary(name) { None } else { Some(8) };
         }
         let rest = self.0.strip_prefix(b"HIERARCH ")?;
         let at = rest.iter().position(|byte| matches!(byte, b'=' | b'\''))?;
@@ -214,6 +216,18 @@ impl Card {
             None => Ok(None),
             Some(field) => token_text(field::split(field)?.token).and_then(Value::parse).map(Some),
         }
+    }
+
+    /// The value where this card alone has it; none where a closer look at its neighbours is needed. Allocates nothing
+    /// but the text of a string.
+    pub(crate) fn plain_value(&self) -> Option<Value> {
+        if self.0.contains(&b'&') {
+            return None;
+        }
+        let value = self.parse_value().ok().flatten()?;
+        let Value::String(mut text) = value else { return Some(value) };
+        text.truncate(text.trim_end_matches(' ').len());
+        Some(Value::String(text))
     }
 
     /// The string of this card without its `&`, where the next card may continue it.

@@ -128,9 +128,13 @@ impl Header {
         expected: &'static str,
         select: impl Fn(&Value) -> Option<T>,
     ) -> Result<Option<T>, CardFault> {
-        let Some(record) = self.get(name) else {
-            return Ok(None);
-        };
+        let card = self.position(name).and_then(|at| self.cards.get(at));
+        let Some(card) = card else { return Ok(None) };
+        // Nearly every value stands on one card.
+        if let Some(found) = card.plain_value().as_ref().and_then(&select) {
+            return Ok(Some(found));
+        }
+        let Some(record) = self.get(name) else { return Ok(None) };
         let value = match record.value()? {
             None | Some(Value::Undefined) => return Ok(None),
             Some(value) => value,
@@ -230,6 +234,7 @@ impl HeaderReader {
     ///
     /// [`HeaderError::TooLong`] as soon as the limit is passed.
     pub fn feed(&mut self, block: &[u8; BLOCK_BYTES]) -> Result<bool, HeaderError> {
+        self.cards.reserve(CARDS_PER_BLOCK);
         let (cards, _) = block.as_chunks::<CARD_BYTES>();
         for bytes in cards {
             let card = Card::from_bytes(*bytes);

@@ -189,6 +189,9 @@ impl Cursor<'_> {
         self.next(name)?;
         // The card itself, not the first of that name: a repeated keyword must not be read from elsewhere.
         let card = self.header.cards().get(self.index - 1).copied().unwrap_or(Card::BLANK);
+        if let Some(value) = card.plain_value() {
+            return Ok(value);
+        }
         let value = Record::of_card(card).value();
         value
             .map(|value| value.unwrap_or(Value::Undefined))

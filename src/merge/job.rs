@@ -465,7 +465,10 @@ pub fn describe_file(label: &str, path: &Path, limits: GzipLimits) -> Result<Inp
 }
 
 fn describe(input: &OpenInput) -> Result<InputDescription, JobError> {
-    let reader = FileReader::new(input.bytes());
+    let reader = match input.content {
+        Content::Plain => FileReader::of_size(&input.file, input.fingerprint.bytes),
+        Content::Gzip(_) => FileReader::new(input.bytes()),
+    };
     let mut description = input::describe(&input.label, input.path.clone(), &reader, ScanLimits::default())
         .map_err(|error| not_whole(input, error))?;
     if let Content::Gzip(content) = &input.content {

@@ -32,6 +32,11 @@ impl<'a> FileReader<'a> {
         FileReader { source, byte_count: Cell::default(), window: RefCell::default() }
     }
 
+    /// The same, for a source that is known to have `byte_count` bytes: it is never asked, nor read behind its end.
+    pub fn of_size(source: &'a dyn ReadAt, byte_count: u64) -> FileReader<'a> {
+        FileReader { source, byte_count: Cell::new(Some(byte_count)), window: RefCell::default() }
+    }
+
     /// Reads `count` bytes at `offset`.
     ///
     /// # Errors
@@ -96,6 +101,9 @@ impl ReadAt for FileReader<'_> {
         let mut window = self.window.borrow_mut();
         if let Some(count) = window.copy_to(offset, buffer) {
             return Ok(count);
+        }
+        if self.byte_count.get().is_some_and(|count| offset >= count) {
+            return Ok(0);
         }
         window.fill(self.source, offset)?;
         Ok(window.copy_to(offset, buffer).unwrap_or(0))

@@ -16,7 +16,7 @@ use crate::fits::hdu::{FileTail, ScanLimits, Scanner};
 use crate::merge::content::Content;
 use crate::merge::gzip::GzipLimits;
 use crate::merge::plan::MergePlan;
-use crate::merge::reader::FileReader;
+use crate::merge::reader::{FileReader, read_exact_at};
 use crate::merge::sealing::is_sealed;
 
 /// What was found of one file.
@@ -192,6 +192,7 @@ pub fn check_product(file: &File, plan: &MergePlan) -> Result<(), ProductFault> 
     let fault = |hdu, message: String| ProductFault { hdu, message };
     let limits = ScanLimits { hdus: usize::MAX, header_cards: usize::MAX };
     let mut scanner = Scanner::new(&reader, limits).map_err(|error| fault(0, error.kind.to_string()))?;
+    let mut header = Vec::new();
     for (index, planned) in plan.hdus.iter().enumerate() {
         let hdu = scanner.next_hdu().map_err(|error| fault(index, error.kind.to_string()))?;
         let hdu = hdu.ok_or_else(|| fault(index, "it is missing".to_owned()))?;
@@ -205,9 +206,8 @@ pub fn check_product(file: &File, plan: &MergePlan) -> Result<(), ProductFault> 
         }
         let datasum = hdu.header.string("DATASUM").ok().flatten().and_then(|text| text.trim().parse().ok());
         let datasum = datasum.map(Sum32::from_value).ok_or_else(|| fault(index, "DATASUM is missing".to_owned()))?;
-        let header = reader
-            .read_range(hdu.header_offset, planned.header_bytes as usize)
-            .map_err(|error| fault(index, error.to_string()))?;
+        header.resize(planned.header_bytes as usize, 0);
+        read_exact_at(&reader, hdu.header_offset, &mut header).map_err(|error| fault(index, error.to_string()))?;
         if !is_sealed(&header, datasum) {
             return Err(fault(index, "CHECKSUM does not match".to_owned()));
         }

@@ -51,7 +51,7 @@ pub(in crate::merge::plan) fn of_extension(
 ) -> Vec<HduChange> {
     let grown = header_bytes.saturating_sub(extension.header_bytes);
     let has_sums = extension.sums.datasum.is_some() && extension.sums.checksum.is_some();
-    [
+    let mut changes: Vec<HduChange> = [
         raised.map(|to| HduChange::VersionRaised { from: extension.version, to }),
         (!has_sums).then_some(HduChange::SumsAdded),
         (grown > 0).then_some(HduChange::HeaderGrew { bytes: grown }),
@@ -59,5 +59,8 @@ pub(in crate::merge::plan) fn of_extension(
     ]
     .into_iter()
     .flatten()
-    .collect()
+    .collect();
+    // There may be tens of thousands of extensions.
+    changes.shrink_to_fit();
+    changes
 }

@@ -1,5 +1,6 @@
 //! Finds places for the few cards that an extension gets, and free versions for its name.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::fits::card::Card;
@@ -61,6 +62,8 @@ impl CardPlacement<'_> {
             }
             self.edits.push((end, Card::END));
         }
+        // There may be tens of thousands of extensions, with one edit or none each.
+        self.edits.shrink_to_fit();
         ((blocks * BLOCK_BYTES) as u64, self.edits)
     }
 }
@@ -69,14 +72,20 @@ impl CardPlacement<'_> {
 #[derive(Debug, Default)]
 pub(in crate::merge::plan) struct ExtensionNameBook {
     /// By name in capitals: CFITSIO and astropy find an extension by its name in either case.
-    versions: HashMap<String, BTreeSet<i128>>,
+    versions: HashMap<String, Versions>,
     told: HashSet<(String, i128)>,
 }
 
 impl ExtensionNameBook {
     /// Notes the pair; false if it was there.
     pub(in crate::merge::plan) fn insert(&mut self, name: &str, version: i128) -> bool {
-        self.versions.entry(name.to_ascii_uppercase()).or_default().insert(version)
+        match self.versions.entry(name.to_ascii_uppercase()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Versions::One(version));
+                true
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().insert(version),
+        }
     }
 
     /// True the first time that a collision of the pair is to be told.
@@ -86,9 +95,38 @@ impl ExtensionNameBook {
 
     /// Takes the version above the highest one of `name`.
     pub(in crate::merge::plan) fn next_version(&mut self, name: &str) -> i128 {
-        let versions = self.versions.entry(name.to_ascii_uppercase()).or_default();
-        let next = versions.last().map_or(1, |highest| highest.saturating_add(1));
-        versions.insert(next);
+        let highest = self.versions.get(&name.to_ascii_uppercase()).map(Versions::highest);
+        let next = highest.map_or(1, |highest| highest.saturating_add(1));
+        self.insert(name, next);
         next
+    }
+}
+
+/// The versions of one name: nearly always a single one, and there may be tens of thousands of names.
+#[derive(Debug)]
+enum Versions {
+    One(i128),
+    Several(BTreeSet<i128>),
+}
+
+impl Versions {
+    /// Adds a version; false if it was there.
+    fn insert(&mut self, version: i128) -> bool {
+        match self {
+            Versions::One(only) if *only == version => false,
+            Versions::One(only) => {
+                *self = Versions::Several(BTreeSet::from([*only, version]));
+                true
+            }
+            Versions::Several(versions) => versions.insert(version),
+        }
+    }
+
+    fn highest(&self) -> i128 {
+        match self {
+            Versions::One(only) => *only,
+            // There are at least two.
+            Versions::Several(versions) => versions.last().copied().unwrap_or(0),
+        }
     }
 }
