@@ -122,6 +122,24 @@ fn products_are_without_fault() {
     }
 }
 
+/// They came rule by rule, CHECKSUM on card 9 behind DATASUM on card 10.
+#[test]
+fn findings_are_in_order_of_the_cards() {
+    let scene = Scene::new();
+    let mut bytes = std::fs::read(sample("malformed/non_ascii_card.fits")).unwrap();
+    let cards = ["FOO     = 1.2.3", "OBJECT  = 'x'", "OBJECT  = 'y'", "BAR     = 'open"];
+    let end = bytes.chunks(80).position(|card| card.starts_with(b"END     ")).unwrap();
+    for (index, card) in cards.iter().chain(["END"].iter()).enumerate() {
+        let place = (end + index) * 80;
+        bytes[place..place + 80].copy_from_slice(format!("{card:<80}").as_bytes());
+    }
+    std::fs::write(scene.path("bad.fits"), bytes).unwrap();
+    let verdict = verify(&scene, &scene.path("bad.fits"), 1);
+    let places: Vec<u64> = verdict["faults"].as_array().unwrap().iter().filter_map(|f| f["card"].as_u64()).collect();
+    assert_eq!(places.len(), 4, "{verdict}");
+    assert!(places.is_sorted(), "{places:?}");
+}
+
 #[test]
 fn text_fits_80_columns_and_says_where() {
     let scene = Scene::new();

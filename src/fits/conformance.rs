@@ -89,7 +89,7 @@ pub struct Judgement {
     pub bytes: u64,
     /// Each HDU that could be judged to its end.
     pub hdus: Vec<JudgedHdu>,
-    /// The first findings, in file order.
+    /// The first findings, in file order; of an HDU those of no single card come last.
     pub findings: Vec<Finding>,
     /// Faults in all, listed or not.
     pub faults: u64,
@@ -117,7 +117,9 @@ pub fn judge<R: ReadAt + ?Sized>(
     let mut names = HashSet::new();
     while judge.next_hdu(&mut names)? {}
     let bytes = source.byte_count()?;
-    let Findings { listed, faults, warnings, .. } = judge.findings;
+    let Findings { mut listed, faults, warnings, .. } = judge.findings;
+    // Each rule looks at a whole header in turn; who mends a file reads it from the front.
+    listed.sort_by_key(|finding| (finding.hdu, finding.card.is_none(), finding.card));
     Ok(Judgement { bytes, hdus: judge.hdus, findings: listed, faults, warnings, is_readable: judge.is_readable })
 }
 
