@@ -130,6 +130,39 @@ fn what_the_dictionary_complains_of_is_an_alert_or_an_error() {
 }
 
 #[test]
+fn a_merge_by_hand_reads_the_configuration_and_flags_win() {
+    let scene = Scene::new();
+    let path = dictionaries();
+    let spec = scene.spec("bad.json", &specification(&bad(), &["XMPL"]));
+    let arguments = |more: &[&str]| {
+        let base = [&["merge", spec.to_str().unwrap(), "-o", "out.fits", "--force", "--json"], more].concat();
+        base.into_iter().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let with = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = scene.command(arguments(more));
+        command.envs(variables.iter().copied());
+        common::finish(command, b"")
+    };
+    let folder = path.to_str().unwrap();
+    let judged = |run: Run| alerts_of(&run.json_lines()).iter().any(|(id, _)| id.starts_with("KeywordNotInDictionary"));
+    assert!(judged(with(&[("DPM_DICTIONARIES__PATH", folder)], &[]).expect(0)));
+    with(&[("DPM_DICTIONARIES__PATH", folder), ("DPM_DICTIONARIES__STRICT", "true")], &[]).expect(65);
+
+    let text = format!("[dictionaries]\npath = [{folder:?}]\n[merge]\ndigest = \"all\"\n");
+    let file = scene.write("dpm.toml", text);
+    let config = ["--config", file.to_str().unwrap()];
+    let sources = |run: &Run| run.json_lines().pop().unwrap()["sources"].as_array().map_or(0, Vec::len);
+    let configured = with(&[], &config).expect(0);
+    assert_eq!(sources(&configured), 1, "{}", configured.out);
+    assert!(judged(configured));
+    let flagged = with(&[("DPM_MERGE__DIGEST", "all")], &[&config[..], &["--digest", "product"]].concat()).expect(0);
+    assert_eq!(sources(&flagged), 0, "{}", flagged.out);
+
+    let refused = with(&[("DPM_MERGE__NONSENSE", "1")], &[]).expect(78);
+    assert!(refused.err.contains("DPM_MERGE__NONSENSE"), "{}", refused.err);
+}
+
+#[test]
 fn check_compares_without_merging() {
     let scene = Scene::new();
     let path = dictionaries();

@@ -5,10 +5,10 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::merge_flags::{MergeFlags, MergeSettings};
 use crate::cli::plan_view::{self, PlanView};
 use crate::cli::progress::BarControl;
 use crate::cli::{input, output};
@@ -19,11 +19,9 @@ use crate::merge::confine::{self, Confinement};
 use crate::merge::dictionaries::Judges;
 use crate::merge::execute::ExecuteError;
 use crate::merge::grow::{self, Claim};
-use crate::merge::gzip::GzipLimits;
 use crate::merge::job::{self, InputPlace, JobError, PreparedMerge, Publication, Remedy};
-use crate::merge::options::{DigestScope, MergeOptions, MismatchPolicy, PageCache, Reflink};
+use crate::merge::options::{MergeOptions, Reflink};
 use crate::merge::report::{MergeReport, Message, Notice, SourceReport, WorkerFault};
-use crate::merge::sealing::ChecksumMode;
 use crate::specification::model::Specification;
 use crate::specification::validate;
 use crate::status::Severity;
@@ -60,43 +58,14 @@ pub(crate) struct MergeArguments {
     /// Change the target's own file instead of writing a new one: whole or, after a crash, undone by the next such merge
     #[arg(long, conflicts_with = "output")]
     in_place: bool,
-    /// Whether to read and sum all data ("recompute"), or to take a recorded DATASUM as it is ("trust") wherever the
-    /// data need not be read for another reason
-    #[arg(long, value_name = "MODE", default_value = "recompute", value_parser = word(ChecksumMode::parse, ChecksumMode::WORDS))]
-    checksum: ChecksumMode,
-    /// Bytes to which each byte of a gzip source may expand, in the mean, beyond 256 MiB
-    #[arg(long, value_name = "N", default_value_t = GzipLimits::DEFAULT.ratio)]
-    gzip_ratio: u64,
-    /// Bytes to which a gzip source may expand
-    #[arg(long, value_name = "N", default_value_t = GzipLimits::DEFAULT.expanded_bytes)]
-    expanded_bytes: u64,
-    /// What is digested with BLAKE3 while it is copied: the product, also each source file ("all"), or nothing
-    #[arg(long, value_name = "WHAT", default_value = "product", value_parser = word(DigestScope::parse, DigestScope::WORDS))]
-    digest: DigestScope,
     /// Do not wait until the product is on the disk: for who syncs later
     #[arg(long)]
     no_sync: bool,
-    /// Whether large data units are shared with their sources where the file system can, or always copied
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = word(Reflink::parse, Reflink::WORDS))]
-    reflink: Reflink,
-    /// What the page cache keeps of sources and product
-    #[arg(long, value_name = "WHAT", default_value = "auto", value_parser = word(PageCache::parse, PageCache::WORDS))]
-    page_cache: PageCache,
-    /// Threads that copy
-    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
-    threads: u8,
-    /// What follows where a source's data do not fit their DATASUM: "alert" or "error"
-    #[arg(long, value_name = "POLICY", default_value = "alert", value_parser = word(MismatchPolicy::parse, MismatchPolicy::WORDS))]
-    checksum_mismatch: MismatchPolicy,
-    /// Folder with data interface dictionaries; may be given several times
-    #[arg(long, value_name = "DIR")]
-    dictionary_path: Vec<PathBuf>,
-    /// A keyword that is not as the dictionaries say is an error, as is a missing dictionary
-    #[arg(long)]
-    strict_dictionaries: bool,
     /// Tell of each keyword and each HDU which source it comes from, and what it was preferred to
     #[arg(long)]
     explain: bool,
+    #[command(flatten)]
+    how: MergeFlags,
     /// Where each input was collected: how the daemon starts its worker
     #[arg(long, value_name = "FILE", hide = true)]
     inputs: Option<PathBuf>,
@@ -111,15 +80,6 @@ pub(crate) struct MergeArguments {
     niceness: i32,
 }
 
-/// Reads one of `words`, which clap lists where it is another.
-fn word<T: Clone + Send + Sync + 'static>(
-    parse: fn(&str) -> Option<T>,
-    words: &'static [&'static str],
-) -> impl TypedValueParser<Value = T> {
-    let unknown = move |text: String| parse(&text).ok_or("unknown word");
-    PossibleValuesParser::new(words).try_map(unknown)
-}
-
 impl MergeArguments {
     fn durability(&self) -> Durability {
         match (self.no_sync, self.worker) {
@@ -127,18 +87,6 @@ impl MergeArguments {
             // The daemon merges again what a power cut has taken away, before the product has its final name.
             (false, true) => Durability::Content,
             (false, false) => Durability::Synced,
-        }
-    }
-
-    fn options(&self) -> MergeOptions {
-        MergeOptions {
-            digest: self.digest,
-            checksum: self.checksum,
-            gzip: GzipLimits { ratio: self.gzip_ratio, expanded_bytes: self.expanded_bytes },
-            threads: usize::from(self.threads),
-            page_cache: self.page_cache,
-            reflink: self.reflink,
-            mismatch: self.checksum_mismatch,
         }
     }
 }
@@ -195,6 +143,7 @@ impl From<JobError> for Failure {
 }
 
 fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
+    let MergeSettings { options, dictionaries } = arguments.how.settings(arguments.worker)?;
     let named = input::read(&arguments.specification, arguments.root.as_deref())?;
     // The daemon has validated what it gives to a worker.
     let parse = if arguments.worker { validate::parse_accepted } else { validate::parse };
@@ -208,12 +157,11 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
     };
     let (output, replace) = output_of(arguments, &specification, &places)?;
     // Before the worker gives up its right to read them.
-    let judges = judges_of(arguments, &specification);
+    let judges = judges_of(&specification, &dictionaries, arguments.worker);
     if arguments.worker {
         restrict(arguments, &places, &output)?;
     }
     let date = clock::product_date().map_err(|error| CliError::of(Exit::Usage, &error))?;
-    let options = arguments.options();
     let publication = Publication { replace, durability: arguments.durability() };
     let sharing_folder = (options.reflink == Reflink::Auto).then(|| folder_of(&output));
     let prepare = || job::prepare_judged(&specification, &places, date, options.gzip, sharing_folder, judges.as_ref());
@@ -251,11 +199,9 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
 }
 
 /// The dictionaries that the specification names, and what is wrong in them: to the log, for their keepers.
-fn judges_of(arguments: &MergeArguments, specification: &Specification) -> Option<Judges> {
-    let settings =
-        DictionarySettings { path: arguments.dictionary_path.clone(), strict: arguments.strict_dictionaries };
-    let judges = Judges::load(&specification.keyword_dictionaries, &settings)?;
-    for dictionary in judges.found.iter().filter(|_| arguments.worker) {
+fn judges_of(specification: &Specification, settings: &DictionarySettings, is_worker: bool) -> Option<Judges> {
+    let judges = Judges::load(&specification.keyword_dictionaries, settings)?;
+    for dictionary in judges.found.iter().filter(|_| is_worker) {
         for fault in &dictionary.faults {
             output::note(&format!("dictionary {}: {}", dictionary.path.display(), output::safe(&fault.to_string())));
         }

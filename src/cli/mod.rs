@@ -13,6 +13,7 @@ mod header;
 mod info;
 mod input;
 mod merge;
+mod merge_flags;
 mod output;
 mod plan_view;
 mod progress;
