@@ -117,6 +117,16 @@ fn a_broken_file_shows_what_can_be_read() {
 }
 
 #[test]
+fn json_of_info_says_why_a_file_cannot_be_read() {
+    let scene = Scene::new();
+    let (broken, good) = (sample("malformed/pcount_overflow.fits"), sample("target.fits"));
+    let run = scene.dpm([OsStr::new("info"), "--json".as_ref(), broken.as_os_str(), good.as_os_str()]).expect(65);
+    let list = run.json();
+    assert!(list[0]["error"].as_str().unwrap().contains("HDU 1") && list[0]["hdus"][0]["index"] == 0, "{list}");
+    assert!(list[1]["error"].is_null(), "{list}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let scene = Scene::new();
     let file = sample("detector_mosaic.fits");

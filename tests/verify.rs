@@ -6,9 +6,12 @@
 mod common;
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::common::process::wait_bounded;
@@ -148,6 +151,46 @@ fn text_fits_80_columns_and_says_where() {
     assert!(run.out.contains("fault  HDU 0, card 4: card-text, section 4.1.1"), "{}", run.out);
     assert!(run.out.lines().all(|line| line.chars().count() <= 80), "{}", run.out);
     assert!(scene.dpm(["verify", "absent.fits"]).expect(66).err.contains("absent.fits"));
+}
+
+/// A gzip file whose CRC32 is wrong.
+fn damaged_gzip(scene: &Scene) -> PathBuf {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&std::fs::read(sample("target.fits")).unwrap()).unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    let crc = bytes.len() - 8;
+    bytes[crc] ^= 1;
+    scene.write("damaged.fits.gz", bytes)
+}
+
+#[test]
+fn json_lists_each_file_also_one_that_cannot_be_read() {
+    let scene = Scene::new();
+    let (damaged, good) = (damaged_gzip(&scene), scene.copy_sample("target.fits"));
+    let words = [damaged.as_os_str(), good.as_os_str(), OsStr::new("absent.fits")];
+    let run = scene.dpm([OsStr::new("verify"), "--json".as_ref()].into_iter().chain(words)).expect(65);
+    let list = run.json();
+    let goods: Vec<&Value> = list.as_array().unwrap().iter().map(|entry| &entry["good"]).collect();
+    assert_eq!(goods, [false, true, false]);
+    for (index, text) in [(0, "gzip data is damaged"), (2, "No such file")] {
+        assert_eq!(list[index]["path"].as_str(), words[index].to_str());
+        assert!(list[index]["error"].as_str().unwrap().contains(text), "{list}");
+    }
+    assert!(list[1]["error"].is_null() && list[1]["hdus"].is_array());
+}
+
+#[test]
+fn quiet_has_a_line_for_each_file_and_its_faults() {
+    let scene = Scene::new();
+    std::fs::copy(sample("malformed/non_ascii_card.fits"), scene.path("bad.fits")).unwrap();
+    scene.copy_sample("detector_mosaic.fits");
+    let run = scene.dpm(["verify", "--quiet", "detector_mosaic.fits", "bad.fits"]).expect(1);
+    let starts =
+        ["detector_mosaic.fits: good, 5 HDUs, ", "bad.fits: bad, 1 HDU, ", "  fault  HDU 0, card 4: card-text"];
+    for (line, start) in run.out.lines().zip(starts) {
+        assert!(line.starts_with(start), "{}", run.out);
+    }
+    assert!(run.out.lines().count() > starts.len() && !run.out.contains("DATASUM"), "{}", run.out);
 }
 
 #[test]

@@ -28,7 +28,11 @@ pub(crate) struct InfoArguments {
 #[derive(Serialize)]
 struct FileInfo {
     path: PathBuf,
+    /// Those that could be read.
     hdus: Vec<HduInfo>,
+    /// Why the file could not be read to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// An HDU for programs.
@@ -64,7 +68,8 @@ pub(crate) fn run(arguments: &InfoArguments) -> Result<Exit, CliError> {
             Ok(true)
         });
         if arguments.json {
-            all.push(FileInfo { path: path.to_owned(), hdus });
+            let error = walked.as_ref().err().map(|error| error.message.clone());
+            all.push(FileInfo { path: path.to_owned(), hdus, error });
         } else if !hdus.is_empty() {
             let gap = if std::mem::take(&mut is_first) { "" } else { "\n" };
             let name = output::safe(&path.display().to_string());

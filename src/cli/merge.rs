@@ -329,9 +329,9 @@ fn merge_for_person(
         ));
     }
     Ok(output::print(&format!(
-        "{}: {} HDUs, {}{}\n{}",
+        "{}: {}, {}{}\n{}",
         output::safe(&report.product.display().to_string()),
-        report.hdus,
+        output::count(report.hdus as u64, "HDU"),
         output::bytes(report.bytes),
         digest_text(&report),
         source_lines(&report)
@@ -359,9 +359,9 @@ fn log_for_people(report: &MergeReport, notices: &[Notice]) {
         output::note(&format!("{} {:?} {}", clock::now(), notice.severity, output::safe(&notice.description)));
     }
     output::note(&format!(
-        "{} merged {} HDUs, {} bytes{}",
+        "{} merged {}, {} bytes{}",
         clock::now(),
-        report.hdus,
+        output::count(report.hdus as u64, "HDU"),
         report.bytes,
         digest_text(report)
     ));

@@ -136,6 +136,12 @@ fn visible_width(cell: &str) -> usize {
     anstream::adapter::strip_str(cell).to_string().chars().count()
 }
 
+/// A count with its noun: `1 HDU`, `2 HDUs`.
+pub(crate) fn count(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// Bytes for people: `345.2 MB`, powers of ten as disks are sold.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
@@ -150,7 +156,7 @@ pub(crate) fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::output::{Table, bytes, safe};
+    use crate::cli::output::{Table, bytes, count, safe};
 
     #[test]
     fn bytes_read_as_people_say_them() {
@@ -159,6 +165,11 @@ mod tests {
             assert_eq!(bytes(count), expected);
         }
         assert_eq!(bytes(u64::MAX), "18.4 EB");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "HDU")), ["0 HDUs", "1 HDU", "2 HDUs"]);
     }
 
     #[test]

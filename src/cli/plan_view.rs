@@ -108,9 +108,9 @@ pub(crate) fn text(plan: &MergePlan) -> String {
         ]);
     }
     let mut text = format!(
-        "{}: {} HDUs, {}, {} keywords from sources\n{}",
+        "{}: {}, {}, {} keywords from sources\n{}",
         output::safe(&plan.archive_name),
-        plan.hdus.len(),
+        output::count(plan.hdus.len() as u64, "HDU"),
         output::bytes(plan.product_bytes),
         plan.keywords.len(),
         table.text()

@@ -9,7 +9,7 @@ use crate::cfitsio::{self, CfitsioError, CfitsioVerdict};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::progress::BarControl;
 use crate::cli::{fits_file, output};
-use crate::merge::verify::{self, Fault, FileVerdict, SumVerdict};
+use crate::merge::verify::{self, Fault, FileVerdict, HduVerdict, SumVerdict};
 
 /// Columns of a message behind its indent of six.
 const LINE_COLUMNS: usize = 74;
@@ -17,8 +17,10 @@ const LINE_COLUMNS: usize = 74;
 /// Arguments of `dpm verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  dpm verify product.fits\n  dpm verify --json night/*.fits\n  \
-dpm verify --with-cfitsio product.fits\n\nExit codes: 0 no fault (there may be warnings); 1 a fault; 66 a file is \
-missing; 69 --with-cfitsio, but CFITSIO is not built in")]
+dpm verify --quiet night/*.fits\n  dpm verify --with-cfitsio product.fits\n\nExit codes: 0 no fault (there may be warnings); \
+1 a fault, whatever else there is; else of the first file that cannot be read: 65 it is no regular file, or its gzip data \
+is damaged or expands to more than 64 GiB; 66 it is missing; 74 an I/O error; 77 not permitted. 69 --with-cfitsio, but CFITSIO is \
+not built in")]
 pub(crate) struct VerifyArguments {
     /// FITS files, also compressed with gzip
     #[arg(required = true, value_name = "FILE")]
@@ -26,9 +28,26 @@ pub(crate) struct VerifyArguments {
     /// Print one JSON document and nothing else
     #[arg(long)]
     json: bool,
+    /// Print one line for each file, and its faults: no HDUs, no warnings
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
     /// Also ask CFITSIO, in a confined process, about files whose structure is legal
     #[arg(long)]
     with_cfitsio: bool,
+}
+
+/// A file for programs.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry {
+    Judged(Judged),
+    /// A file that cannot be read, and why.
+    Unreadable {
+        path: PathBuf,
+        /// Never true.
+        good: bool,
+        error: String,
+    },
 }
 
 /// A file with the verdicts of all judges.
@@ -50,20 +69,23 @@ pub(crate) fn run(arguments: &VerifyArguments) -> Result<Exit, CliError> {
     if arguments.with_cfitsio && cfitsio::version().is_none() {
         return Err(CliError::of(Exit::Unavailable, &CfitsioError::NotBuilt));
     }
-    let mut verdicts = Vec::new();
+    let mut entries = Vec::new();
     let mut is_good = true;
     let unreadable = fits_file::each(&arguments.files, |path| {
-        let verdict = judge(path, arguments.with_cfitsio)?;
+        let verdict = judge(path, arguments.with_cfitsio).inspect_err(|error| {
+            let (path, error) = (path.to_owned(), error.message.clone());
+            entries.push(Entry::Unreadable { path, good: false, error });
+        })?;
         is_good &= verdict.is_good();
         if arguments.json {
-            verdicts.push(verdict);
+            entries.push(Entry::Judged(verdict));
             Ok(())
         } else {
-            output::print(&describe(&verdict))
+            output::print(&describe(&verdict, arguments.quiet))
         }
     });
     if arguments.json {
-        output::print_json(&verdicts)?;
+        output::print_json(&entries)?;
     }
     Ok(if is_good { unreadable } else { Exit::Failed })
 }
@@ -87,13 +109,40 @@ fn ask_cfitsio(path: &Path) -> Result<CfitsioVerdict, CliError> {
     cfitsio::judge(&program, path).map_err(|error| CliError::of(Exit::Io, &error))
 }
 
-fn describe(judged: &Judged) -> String {
+/// What people read of a file; `quiet` leaves out what is no fault.
+fn describe(judged: &Judged, quiet: bool) -> String {
     let verdict = &judged.own;
     let name = output::safe(&verdict.path.display().to_string());
     let word = if verdict.good { output::paint("good", true) } else { output::paint("bad", false) };
-    let mut text = format!("{name}: {word}, {} HDUs, {}\n", verdict.hdus.len(), output::bytes(verdict.bytes));
+    let count = output::count(verdict.hdus.len() as u64, "HDU");
+    let mut text = format!("{name}: {word}, {count}, {}\n", output::bytes(verdict.bytes));
+    if !quiet && !verdict.hdus.is_empty() {
+        text.push_str(&hdu_table(&verdict.hdus));
+    }
+    let mut listed = 0;
+    for fault in verdict.faults.iter().filter(|fault| !quiet || fault.severity != "warning") {
+        listed += 1;
+        text.push_str(&describe_fault(fault));
+    }
+    let all = verdict.fault_count + if quiet { 0 } else { verdict.warning_count };
+    let hidden = all.saturating_sub(listed);
+    if hidden > 0 {
+        text.push_str(&format!("  and {hidden} more\n"));
+    }
+    if let Some(verdict) = &judged.cfitsio {
+        let word = if verdict.good { output::paint("good", true) } else { output::paint("bad", false) };
+        let count = output::count(verdict.hdus, "HDU");
+        text.push_str(&format!("  CFITSIO {}: {word}, {count}\n", verdict.version));
+        for fault in &verdict.faults {
+            text.push_str(&wrapped(fault));
+        }
+    }
+    text
+}
+
+fn hdu_table(hdus: &[HduVerdict]) -> String {
     let mut table = output::Table::new(&["#HDU", "KIND", "NAME", "#DATA", "DATASUM", "CHECKSUM"]);
-    for hdu in &verdict.hdus {
+    for hdu in hdus {
         table.row(vec![
             hdu.index.to_string(),
             hdu.kind.clone(),
@@ -103,24 +152,7 @@ fn describe(judged: &Judged) -> String {
             sum(hdu.checksum),
         ]);
     }
-    if !verdict.hdus.is_empty() {
-        text.push_str(&table.text());
-    }
-    for fault in &verdict.faults {
-        text.push_str(&describe_fault(fault));
-    }
-    let hidden = (verdict.fault_count + verdict.warning_count).saturating_sub(verdict.faults.len() as u64);
-    if hidden > 0 {
-        text.push_str(&format!("  and {hidden} more\n"));
-    }
-    if let Some(verdict) = &judged.cfitsio {
-        let word = if verdict.good { output::paint("good", true) } else { output::paint("bad", false) };
-        text.push_str(&format!("  CFITSIO {}: {word}, {} HDUs\n", verdict.version, verdict.hdus));
-        for fault in &verdict.faults {
-            text.push_str(&wrapped(fault));
-        }
-    }
-    text
+    table.text()
 }
 
 /// Where and what, then which rule of the Standard, broken to lines of 80 columns.
