@@ -535,7 +535,7 @@ pub(crate) fn checksum_mismatch(inputs: &[OpenInput], hdu: &HduPlan, datasum: Su
         severity: Severity::Warning,
         description: format!(
             "HDU {} of {} (source '{}') records DATASUM {recorded} but its data sums to {}: the file was changed or \
-             damaged after it was written; the product carries the sum of the data as it is",
+             damaged after it was written: get it again, or accept that a product carries the sum of the data as it is",
             origin.hdu,
             input.path.display(),
             input.label,

@@ -67,7 +67,12 @@ fn check_with_cfitsio(legal: &[&Merged<'_>]) {
     }
 }
 
+fn verdicts_of(said: &Value) -> impl Iterator<Item = &Value> {
+    said.as_array().unwrap().iter()
+}
+
 /// Where `dpm verify` finds nothing wrong with the sources, it finds nothing wrong with the product; how often that was.
+/// It can read every one of them.
 fn check_with_dpm(scene: &Scene, legal: &[&Merged<'_>]) -> usize {
     let sources = |merged: &Merged<'_>| -> Vec<PathBuf> {
         let specification = &merged.case.specification;
@@ -83,15 +88,18 @@ fn check_with_dpm(scene: &Scene, legal: &[&Merged<'_>]) -> usize {
     let arguments =
         ["verify", "--json"].map(OsString::from).into_iter().chain(files.iter().map(|file| file.clone().into()));
     let said = scene.dpm(arguments).json();
-    let verdicts = said.as_array().unwrap().iter();
-    let good: HashSet<PathBuf> = verdicts
+    let good: HashSet<PathBuf> = verdicts_of(&said)
         .filter(|verdict| verdict["good"] == true)
         .map(|verdict| PathBuf::from(verdict["path"].as_str().unwrap()))
         .collect();
+    for file in &files {
+        let is_judged = verdicts_of(&said).any(|verdict| verdict["path"] == json!(file));
+        assert!(is_judged, "dpm verify cannot read {}", file.display());
+    }
     let of_good: Vec<&&Merged<'_>> =
         legal.iter().filter(|merged| sources(merged).iter().all(|source| good.contains(source))).collect();
     for merged in &of_good {
-        let verdict = said.as_array().unwrap().iter().find(|one| one["path"] == json!(merged.product));
+        let verdict = verdicts_of(&said).find(|one| one["path"] == json!(merged.product));
         assert!(good.contains(&merged.product), "dpm verify, {}: {verdict:?}", merged.case.name);
     }
     of_good.len()

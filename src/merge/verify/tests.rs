@@ -2,6 +2,10 @@
 
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::control::Unwatched;
 use crate::durable::new_file::Durability;
@@ -127,4 +131,16 @@ fn a_product_that_is_not_what_was_planned_is_found() {
     check_changed(|file| file.set_len(5 * block - 1).unwrap(), Some((3, "does not end")));
     check_changed(|file| file.set_len(5 * block + 1).unwrap(), Some((3, "does not end")));
     check_changed(|file| file.set_len(0).unwrap(), Some((0, "no FITS")));
+}
+
+/// The judge began each header anew in the stream, and the sixteenth time was one too many.
+#[test]
+fn a_compressed_file_of_many_hdus_is_judged() {
+    let mut hdus = vec![TestHdu::primary()];
+    hdus.extend((0..40).map(|index| TestHdu::image(&format!("E{index}"), 5000)));
+    let mut compressed = GzEncoder::new(tempfile::tempfile().unwrap(), Compression::fast());
+    compressed.write_all(&file(&hdus)).unwrap();
+    let compressed = compressed.finish().unwrap();
+    let verdict = verify(Path::new("a.fits.gz"), &compressed, &Unwatched).unwrap();
+    assert_eq!((verdict.hdus.len(), verdict.faults), (41, vec![]));
 }
