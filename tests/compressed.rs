@@ -224,7 +224,7 @@ fn bombs_are_refused_in_bounded_time_and_memory() {
     let refusals = [
         (
             &bomb,
-            "expand to more than 100 times as many: if that is right, expand it (gunzip), or raise merge.gzip_ratio",
+            "expand to more than 100 times as many: if that is right, expand it (gunzip), or, to merge it, raise merge.gzip_ratio",
         ),
         (&twice, "it is compressed twice: expand it once (gunzip)"),
     ];
@@ -239,6 +239,24 @@ fn bombs_are_refused_in_bounded_time_and_memory() {
         let run = scene.dpm(arguments).expect(65);
         assert!(run.err.contains("expands to more than 2000000 bytes: if that is right, expand it"), "{}", run.err);
     }
+}
+
+/// A blank frame of 300 MB: what only reads it needs no limit but that of the content.
+#[test]
+fn any_ratio_is_verified_and_shown() {
+    let scene = Scene::new();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(9));
+    encoder.write_all(&fits::empty_primary(&[])).unwrap();
+    encoder.write_all(&fits::image_extension("ZEROS", 300_000_000)).unwrap();
+    let zeros = vec![0; 1_000_000];
+    for _ in 0..300 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    encoder.write_all(&vec![0; 2880 - 300_000_000 % 2880]).unwrap();
+    scene.write("blank.fits.gz", encoder.finish().unwrap());
+    assert!(scene.dpm(["verify", "blank.fits.gz"]).expect(0).out.contains("good, 2 HDUs"));
+    assert!(scene.dpm(["info", "blank.fits.gz"]).expect(0).out.contains("ZEROS"));
+    assert!(scene.dpm(["header", "blank.fits.gz", "EXTNAME"]).expect(0).out.contains("ZEROS"));
 }
 
 /// The limits of the configuration reach the worker process.

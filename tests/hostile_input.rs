@@ -90,7 +90,7 @@ fn primary(cards: impl Iterator<Item = String>) -> Vec<u8> {
 #[test]
 fn headers_without_end_are_left_early() {
     let scene = Scene::new();
-    let reason = "no END within 200000 cards: raise the limit of header cards or repair the file";
+    let reason = "no END within 200000 cards, a limit of dpm: take cards out, or repair the file";
     let million = scene.write("a.fits", primary((0..1_000_000).map(|index| card(&format!("K{index}"), index))));
     check_refused(&scene, &million, reason);
     // 100 MB of spaces take no 100 MB to send.
@@ -101,6 +101,19 @@ fn headers_without_end_are_left_early() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(&blank).unwrap();
     check_refused(&scene, &scene.write("b.fits.gz", encoder.finish().unwrap()), reason);
+}
+
+#[test]
+fn what_is_beyond_a_limit_is_said_alike_by_all() {
+    let scene = Scene::new();
+    let long = scene.write("long.fits", primary((0..200_004).map(|_| "COMMENT".to_owned())));
+    let run = bounded(&scene, ["verify", "long.fits"]).expect(1);
+    assert!(run.out.starts_with("long.fits: beyond a limit of dpm, 0 HDUs"), "{}", run.out);
+    assert!(run.out.contains("limit  HDU 0: limit") && !run.out.contains("fault"), "{}", run.out);
+    let reason = "no END within 200000 cards, a limit of dpm";
+    assert!(run.out.contains(reason), "{}", run.out);
+    assert!(bounded(&scene, ["info", "long.fits"]).expect(65).err.contains(reason));
+    assert!(merge(&scene, &long, false).expect(65).err.contains(reason));
 }
 
 #[test]

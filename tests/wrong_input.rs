@@ -148,7 +148,7 @@ fn a_malformed_source_is_refused_with_file_and_hdu_and_leaves_nothing() {
         for specification in [source, target] {
             let spec = scene.spec("spec.json", &specification);
             let run = scene.merge(&spec, "product.fits").expect(65);
-            let expected = format!("dpm: {} (source 'det') is not a whole FITS file: {text}\n", file.display());
+            let expected = format!("dpm: {} (source 'det') cannot be merged: {text}\n", file.display());
             assert_eq!(run.err, expected, "{defect}");
             assert_eq!(tree(&scene.path("")), ["empty.toml", "spec.json"], "{defect}");
         }

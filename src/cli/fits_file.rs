@@ -39,7 +39,7 @@ pub(crate) fn walk(path: &Path, visit: &mut dyn FnMut(&Shown) -> Result<bool, Cl
         let exit = if error.kind() == std::io::ErrorKind::InvalidData { Exit::Data } else { Exit::Io };
         CliError::new(exit, format!("cannot read {}: {error}", path.display()))
     };
-    let content = Content::of(&file, GzipLimits::DEFAULT).map_err(|error| failed(&error))?;
+    let content = Content::of(&file, GzipLimits::READING).map_err(|error| failed(&error))?;
     let source: &dyn ReadAt = match &content {
         Content::Plain => &file,
         Content::Gzip(content) => content.as_ref(),

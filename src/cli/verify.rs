@@ -18,7 +18,7 @@ const LINE_COLUMNS: usize = 74;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  dpm verify product.fits\n  dpm verify --json night/*.fits\n  \
 dpm verify --quiet night/*.fits\n  dpm verify --with-cfitsio product.fits\n\nExit codes: 0 no fault (there may be warnings); \
-1 a fault, whatever else there is; else of the first file that cannot be read: 65 it is no regular file, or its gzip data \
+1 a fault, or a file beyond the limits of dpm (200 000 cards a header, 100 000 HDUs), whatever else there is; else of the first file that cannot be read: 65 it is no regular file, or its gzip data \
 is damaged or expands to more than 64 GiB; 66 it is missing; 74 an I/O error; 77 not permitted. 69 --with-cfitsio, but CFITSIO is \
 not built in")]
 pub(crate) struct VerifyArguments {
@@ -113,7 +113,11 @@ fn ask_cfitsio(path: &Path) -> Result<CfitsioVerdict, CliError> {
 fn describe(judged: &Judged, quiet: bool) -> String {
     let verdict = &judged.own;
     let name = output::safe(&verdict.path.display().to_string());
-    let word = if verdict.good { output::paint("good", true) } else { output::paint("bad", false) };
+    let word = match (verdict.good, verdict.fault_count) {
+        (true, _) => output::paint("good", true),
+        (false, 0) => output::paint("beyond a limit of dpm", false),
+        (false, _) => output::paint("bad", false),
+    };
     let count = output::count(verdict.hdus.len() as u64, "HDU");
     let mut text = format!("{name}: {word}, {count}, {}\n", output::bytes(verdict.bytes));
     if !quiet && !verdict.hdus.is_empty() {
@@ -121,7 +125,7 @@ fn describe(judged: &Judged, quiet: bool) -> String {
     }
     let mut listed = 0;
     for fault in verdict.faults.iter().filter(|fault| !quiet || fault.severity != "warning") {
-        listed += 1;
+        listed += u64::from(fault.severity != "limit");
         text.push_str(&describe_fault(fault));
     }
     let all = verdict.fault_count + if quiet { 0 } else { verdict.warning_count };
@@ -158,7 +162,7 @@ fn hdu_table(hdus: &[HduVerdict]) -> String {
 /// Where and what, then which rule of the Standard, broken to lines of 80 columns.
 fn describe_fault(fault: &Fault) -> String {
     let severity = output::paint(fault.severity, false);
-    let severity = if fault.severity == "fault" { severity } else { output::dim(fault.severity) };
+    let severity = if fault.severity == "warning" { output::dim(fault.severity) } else { severity };
     let card = fault.card.map(|card| format!(", card {card}")).unwrap_or_default();
     let section = if fault.section.is_empty() { String::new() } else { format!(", section {}", fault.section) };
     let mut text = format!("  {severity}  HDU {}{card}: {}{section}\n", fault.hdu, fault.rule);

@@ -29,7 +29,7 @@ use crate::fits::checksum::{self, Sum32};
 pub use crate::fits::conformance::finding::Finding;
 use crate::fits::conformance::finding::{Findings, Keywords};
 use crate::fits::conformance::rule::Rule;
-use crate::fits::hdu::{ReadAt, ScanLimits, read_fully};
+use crate::fits::hdu::{ReadAt, ScanLimits, compression, read_fully};
 use crate::fits::header::Header;
 use crate::fits::structure::{HduKind, Structure};
 use crate::fits::value::Value;
@@ -95,6 +95,8 @@ pub struct Judgement {
     pub faults: u64,
     /// Warnings in all, listed or not.
     pub warnings: u64,
+    /// Whether the file goes beyond the [`ScanLimits`], so that its rest was not judged.
+    pub is_beyond_limit: bool,
     /// Whether a strict reader gets to the end of the file: all structure is legal and whole.
     pub is_readable: bool,
 }
@@ -117,10 +119,11 @@ pub fn judge<R: ReadAt + ?Sized>(
     let mut names = HashSet::new();
     while judge.next_hdu(&mut names)? {}
     let bytes = source.byte_count()?;
-    let Findings { mut listed, faults, warnings, .. } = judge.findings;
+    let Findings { listed: mut findings, faults, warnings, is_beyond_limit, .. } = judge.findings;
     // Each rule looks at a whole header in turn; who mends a file reads it from the front.
-    listed.sort_by_key(|finding| (finding.hdu, finding.card.is_none(), finding.card));
-    Ok(Judgement { bytes, hdus: judge.hdus, findings: listed, faults, warnings, is_readable: judge.is_readable })
+    findings.sort_by_key(|finding| (finding.hdu, finding.card.is_none(), finding.card));
+    let (hdus, is_readable) = (judge.hdus, judge.is_readable);
+    Ok(Judgement { bytes, hdus, findings, faults, warnings, is_beyond_limit, is_readable })
 }
 
 struct Judge<'a, R: ReadAt + ?Sized> {
@@ -202,7 +205,13 @@ impl<R: ReadAt + ?Sized> Judge<'_, R> {
         let start = start.get(..count).unwrap_or_default();
         if index == 0 {
             if !start.starts_with(b"SIMPLE  ") {
-                self.tell(&rule::NOT_FITS, "this is no FITS file: it does not start with 'SIMPLE  ='".to_owned());
+                let message = match compression(start) {
+                    Some(program) => {
+                        format!("it is compressed with {program}, which dpm does not read: expand it first")
+                    }
+                    None => "this is no FITS file: it does not start with 'SIMPLE  ='".to_owned(),
+                };
+                self.tell(&rule::NOT_FITS, message);
                 self.is_readable = false;
                 return Ok(false);
             }
@@ -210,7 +219,10 @@ impl<R: ReadAt + ?Sized> Judge<'_, R> {
         }
         if start.starts_with(b"XTENSION") {
             if index >= self.limits.scan.hdus {
-                self.tell(&rule::LIMIT, format!("the file has more than {index} HDUs: the rest was not judged"));
+                self.tell(
+                    &rule::LIMIT,
+                    format!("the file has more than {index} HDUs, a limit of dpm: the rest was not judged"),
+                );
                 self.is_readable = false;
                 return Ok(false);
             }
@@ -230,8 +242,9 @@ impl<R: ReadAt + ?Sized> Judge<'_, R> {
     fn read_header(&mut self) -> io::Result<RawHeader> {
         let mut raw = RawHeader { header: Header::new(), sum: Sum32::default(), is_whole: false };
         let mut block = [0_u8; BLOCK_BYTES];
+        let limit = self.limits.scan.header_cards;
         // Bounded by the limit of cards and by the end of the source.
-        while raw.header.cards().len() <= self.limits.scan.header_cards {
+        while raw.header.cards().len() <= limit {
             let count = read_fully(self.source, self.offset, &mut block)?;
             if count < BLOCK_BYTES {
                 let cards = raw.header.cards().len();
@@ -245,13 +258,17 @@ impl<R: ReadAt + ?Sized> Judge<'_, R> {
             }
             self.offset = self.offset.saturating_add(BLOCK_BYTES as u64);
             raw.sum = raw.sum.add(Sum32::of(&block));
-            if take_block(&block, &mut raw.header) {
+            let has_end = take_block(&block, &mut raw.header);
+            if raw.header.cards().len() > limit {
+                break;
+            }
+            if has_end {
                 raw.is_whole = true;
                 self.judge_header_padding(&block, raw.header.cards().len());
                 return Ok(raw);
             }
         }
-        let message = format!("no END within {} cards: the rest was not judged", self.limits.scan.header_cards);
+        let message = format!("no END within {limit} cards, a limit of dpm: the rest was not judged");
         self.tell(&rule::LIMIT, message);
         raw.header = Header::new();
         Ok(raw)

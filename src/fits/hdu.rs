@@ -140,6 +140,12 @@ pub enum ScanErrorKind {
     /// The file does not start with SIMPLE.
     #[error("this is no FITS file: it does not start with 'SIMPLE  ='")]
     NotFits,
+    /// The file is compressed, not with gzip.
+    #[error("it is compressed with {program}, which dpm does not read: expand it first")]
+    Compressed {
+        /// Name of the program.
+        program: &'static str,
+    },
     /// The file ends within the HDU.
     #[error("the file is cut off: it has {actual} bytes and needs {expected}; get it again")]
     Truncated {
@@ -155,13 +161,13 @@ pub enum ScanErrorKind {
         cards: usize,
     },
     /// The header has more cards than allowed.
-    #[error("no END within {limit} cards: raise the limit of header cards or repair the file")]
+    #[error("no END within {limit} cards, a limit of dpm: take cards out, or repair the file")]
     HeaderTooLong {
         /// The limit in cards.
         limit: usize,
     },
     /// The file has more HDUs than allowed.
-    #[error("the file has more than {limit} HDUs: raise the limit of HDUs or split the file")]
+    #[error("the file has more than {limit} HDUs, a limit of dpm: split the file")]
     TooManyHdus {
         /// The limit.
         limit: usize,
@@ -199,6 +205,18 @@ impl From<HeaderError> for ScanErrorKind {
             HeaderError::NoEnd { cards } => Self::NoEnd { cards },
         }
     }
+}
+
+/// The program that compressed a file, by its first bytes; none for FITS, gzip and what is not known.
+pub(crate) fn compression(start: &[u8]) -> Option<&'static str> {
+    const PROGRAMS: [(&[u8], &str); 5] = [
+        (b"\x1f\x9d", "compress (.Z)"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"PK\x03\x04", "zip"),
+    ];
+    PROGRAMS.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, program)| program)
 }
 
 /// Fills `buf` as far as the source goes, across short reads and interruptions; gives the number of bytes.
@@ -278,7 +296,11 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
         let count = read_fully(self.source, self.offset, &mut start).map_err(ScanErrorKind::Io)?;
         let start = start.get(..count).unwrap_or_default();
         if self.index == 0 {
-            return if start == b"SIMPLE  =" { Ok(true) } else { Err(ScanErrorKind::NotFits) };
+            return match compression(start) {
+                _ if start == b"SIMPLE  =" => Ok(true),
+                Some(program) => Err(ScanErrorKind::Compressed { program }),
+                None => Err(ScanErrorKind::NotFits),
+            };
         }
         if start.starts_with(b"XTENSION") {
             return Ok(true);

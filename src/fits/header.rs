@@ -200,7 +200,7 @@ impl Header {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// More cards than allowed before END.
-    #[error("no END within {limit} cards: raise the limit of header cards or repair the file")]
+    #[error("no END within {limit} cards, a limit of dpm: take cards out, or repair the file")]
     TooLong {
         /// The limit in cards.
         limit: usize,

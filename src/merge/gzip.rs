@@ -29,6 +29,8 @@ pub struct GzipLimits {
 impl GzipLimits {
     /// A ratio of 100 (pixels of a detector have 1.5 to 4, masks some tens), 64 GiB (some minutes of work).
     pub const DEFAULT: Self = Self { ratio: 100, expanded_bytes: 64 * 1024 * 1024 * 1024 };
+    /// For what is only read, in constant memory, at somebody's own wish: any ratio, 64 GiB.
+    pub const READING: Self = Self { ratio: u64::MAX, ..Self::DEFAULT };
     /// A blank frame compresses to a thousandth (the most that DEFLATE can do) and harms nobody.
     pub const UNSUSPICIOUS_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -61,7 +63,9 @@ pub enum GzipError {
         reason: String,
     },
     /// Something else than a member or zeros follows a member.
-    #[error("at byte {offset}, behind member {member} of its gzip data, is neither a member nor padding: get it again")]
+    #[error(
+        "what stands at byte {offset}, behind member {member} of its gzip data, is neither a member nor padding: get it again"
+    )]
     Garbage {
         /// First byte that is not understood.
         offset: u64,
@@ -73,7 +77,7 @@ pub enum GzipError {
     Nested,
     /// The content is larger than allowed.
     #[error(
-        "it expands to more than {limit} bytes: if that is right, expand it (gunzip), or raise merge.expanded_bytes (dpm merge --expanded-bytes)"
+        "it expands to more than {limit} bytes: if that is right, expand it (gunzip), or, to merge it, raise merge.expanded_bytes (dpm merge --expanded-bytes)"
     )]
     TooLarge {
         /// [`GzipLimits::expanded_bytes`].
@@ -81,7 +85,7 @@ pub enum GzipError {
     },
     /// The content is so much larger than the file that it looks like an attack.
     #[error(
-        "its {compressed_bytes} bytes expand to more than {ratio} times as many: if that is right, expand it (gunzip), or raise merge.gzip_ratio (dpm merge --gzip-ratio)"
+        "its {compressed_bytes} bytes expand to more than {ratio} times as many: if that is right, expand it (gunzip), or, to merge it, raise merge.gzip_ratio (dpm merge --gzip-ratio)"
     )]
     Bomb {
         /// Size of the file.

@@ -27,7 +27,7 @@ pub struct FileVerdict {
     pub path: PathBuf,
     /// Its size in bytes; of gzip data, that of its content.
     pub bytes: u64,
-    /// True if no fault was found. Warnings and missing sums are no faults.
+    /// True if the file was judged to its end and no fault was found. Warnings and missing sums are no faults.
     pub good: bool,
     /// Each HDU that could be read.
     pub hdus: Vec<HduVerdict>,
@@ -94,7 +94,7 @@ pub struct Fault {
     pub keyword: Option<String>,
     /// Section of FITS Standard 4.0; empty for a limit of dpm's own.
     pub section: &'static str,
-    /// `fault` or `warning`.
+    /// `fault`, `warning`, or `limit` where dpm judges no further.
     pub severity: &'static str,
     /// Name of the rule, which never changes.
     pub rule: &'static str,
@@ -107,6 +107,7 @@ impl From<Finding> for Fault {
         let severity = match finding.rule.severity {
             Severity::Fault => "fault",
             Severity::Warning => "warning",
+            Severity::Limit => "limit",
         };
         let keyword = Some(finding.keyword).filter(|keyword| !keyword.is_empty());
         let Finding { hdu, card, rule, message, .. } = finding;
@@ -138,7 +139,7 @@ pub fn verify(path: &Path, file: &File, control: &dyn Control) -> Result<FileVer
         if control.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
     };
     let limits = JudgeLimits::default();
-    let judgement = match Content::of(file, GzipLimits::DEFAULT).map_err(fail)? {
+    let judgement = match Content::of(file, GzipLimits::READING).map_err(fail)? {
         Content::Plain => conformance::judge(file, &limits, &mut watch),
         // The judge looks at the start of each header twice; the reader's window keeps it from going back in the stream.
         Content::Gzip(content) => conformance::judge(&FileReader::new(content.as_ref()), &limits, &mut watch),
@@ -160,7 +161,7 @@ impl FileVerdict {
         Self {
             path: path.to_owned(),
             bytes: judgement.bytes,
-            good: judgement.faults == 0,
+            good: judgement.faults == 0 && !judgement.is_beyond_limit,
             hdus: hdus.collect(),
             faults: judgement.findings.into_iter().map(Fault::from).collect(),
             fault_count: judgement.faults,

@@ -29,12 +29,13 @@ pub(crate) struct Findings {
     pub(crate) listed: Vec<Finding>,
     pub(crate) faults: u64,
     pub(crate) warnings: u64,
+    pub(crate) is_beyond_limit: bool,
     limit: usize,
 }
 
 impl Findings {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { hdu: 0, listed: Vec::new(), faults: 0, warnings: 0, limit }
+        Self { hdu: 0, listed: Vec::new(), faults: 0, warnings: 0, is_beyond_limit: false, limit }
     }
 
     /// Notes a breach; card 0 stands for none.
@@ -42,8 +43,10 @@ impl Findings {
         match rule.severity {
             Severity::Fault => self.faults += 1,
             Severity::Warning => self.warnings += 1,
+            Severity::Limit => self.is_beyond_limit = true,
         }
-        if self.listed.len() < self.limit {
+        // The limit ends the judgement, so it is told once, and always.
+        if self.listed.len() < self.limit || rule.severity == Severity::Limit {
             let card = Some(card).filter(|card| *card > 0);
             self.listed.push(Finding { hdu: self.hdu, card, keyword: shown(keyword), rule, message: shown(&message) });
         }

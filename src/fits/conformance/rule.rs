@@ -9,6 +9,8 @@ pub enum Severity {
     Fault,
     /// Legal, but deprecated, or probably not what was meant.
     Warning,
+    /// More than dpm is ready to read: the rest is not judged, and may be legal.
+    Limit,
 }
 
 /// One rule.
@@ -41,7 +43,7 @@ rules! {
     CUT_OFF Fault "3.1" "cut-off" "header and data unit are whole";
     FILE_LENGTH Fault "3.1" "file-length" "a file is a multiple of 2880 bytes";
     SPECIAL_RECORDS Fault "3.5" "special-records" "nothing follows the last HDU: special records are for old files only";
-    LIMIT Fault "" "limit" "a file stays within what dpm is ready to read";
+    LIMIT Limit "" "limit" "a file stays within what dpm is ready to read";
 
     MISSING_END Fault "4.4.1.1" "missing-end" "END ends a header";
     END_CARD Fault "4.4.1.1" "end-card" "END stands alone on its card";

@@ -11,7 +11,7 @@ use crate::fits::CARD_BYTES;
 use crate::fits::conformance::rule::{self, Severity};
 use crate::fits::conformance::tests::cases::{bintable, cases, compressed, empty, groups, image, table, twice};
 use crate::fits::conformance::{JudgeLimits, Judgement, judge};
-use crate::fits::hdu::ScanLimits;
+use crate::fits::hdu::{self, ScanLimits};
 
 fn judged(bytes: &[u8]) -> Judgement {
     judge(bytes, &JudgeLimits::default(), &mut |_| Ok(())).unwrap()
@@ -74,6 +74,16 @@ fn limits_are_told() {
     long.hdus[0].0.extend((0..200).map(|_| "object  = 1".to_owned()));
     let long = judge(long.bytes().as_slice(), &limits, &mut |_| Ok(())).unwrap();
     assert_eq!((long.findings.len(), long.findings[0].rule.name), (1, "limit"));
+    assert_eq!((long.faults, long.is_beyond_limit), (0, true));
+    // The scanner's limit, to the card.
+    for (cards, is_beyond_limit) in [(100, false), (101, true)] {
+        let mut header = empty();
+        header.hdus[0].0.resize(cards, "COMMENT".to_owned());
+        let bytes = header.bytes();
+        let found = judge(bytes.as_slice(), &limits, &mut |_| Ok(())).unwrap();
+        assert_eq!(found.is_beyond_limit, is_beyond_limit, "{cards}");
+        assert_eq!(hdu::scan(bytes.as_slice(), scan).is_err(), is_beyond_limit, "{cards}");
+    }
     let mut wrong = empty();
     wrong.hdus[0].0.extend((0..50).map(|_| "object  = 1".to_owned()));
     let wrong = judge(wrong.bytes().as_slice(), &limits, &mut |_| Ok(())).unwrap();

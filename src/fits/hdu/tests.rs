@@ -7,7 +7,7 @@ use proptest::prelude::{any, prop_assert, proptest};
 
 use crate::fits::BLOCK_BYTES;
 use crate::fits::card::Card;
-use crate::fits::hdu::{FileTail, HduKind, ReadAt, ScanLimits, Scanner, scan};
+use crate::fits::hdu::{FileTail, HduKind, ReadAt, ScanLimits, Scanner, compression, scan};
 use crate::fits::header::Header;
 
 fn header(lines: &[&str]) -> Vec<u8> {
@@ -89,10 +89,10 @@ fn broken_files_are_named() {
         &endless(2),
         "HDU 0 at byte 0: the header ends after 72 cards without END: the file is cut off or damaged; get it again",
     );
-    check(&endless(9), "HDU 0 at byte 0: no END within 100 cards: raise the limit of header cards or repair the file");
+    check(&endless(9), "HDU 0 at byte 0: no END within 100 cards, a limit of dpm: take cards out, or repair the file");
     check(
         &[primary(), image("A", 0), image("B", 0), image("C", 0)].concat(),
-        "HDU 3 at byte 8640: the file has more than 3 HDUs: raise the limit of HDUs or split the file",
+        "HDU 3 at byte 8640: the file has more than 3 HDUs, a limit of dpm: split the file",
     );
     check(
         &header(&["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2000000000"]),
@@ -102,6 +102,24 @@ fn broken_files_are_named() {
         &header(&["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 9223372036854775807"]),
         "HDU 0 at byte 0: the file is cut off: it has 2880 bytes and needs 9223372036854778687; get it again",
     );
+}
+
+#[test]
+fn other_compressions_are_named() {
+    let cases: [(&[u8], Option<&str>); 7] = [
+        (b"\x1f\x9d\x90", Some("compress (.Z)")),
+        (b"BZh91AY&S", Some("bzip2")),
+        (b"\xfd7zXZ\0\0\x04", Some("xz")),
+        (b"\x28\xb5\x2f\xfd", Some("zstd")),
+        (b"PK\x03\x04\x14", Some("zip")),
+        (b"SIMPLE  =", None),
+        (b"", None),
+    ];
+    for (start, expected) in cases {
+        assert_eq!(compression(start), expected, "{start:?}");
+    }
+    let text = Scanner::new(&b"BZh91AY&SY"[..], ScanLimits::default()).unwrap().next_hdu().unwrap_err().to_string();
+    assert!(text.ends_with("it is compressed with bzip2, which dpm does not read: expand it first"), "{text}");
 }
 
 #[test]

@@ -74,8 +74,8 @@ pub enum JobError {
         /// Digest of the file.
         found: String,
     },
-    /// A source is not a whole FITS file.
-    #[error("{} (source '{label}') is not a whole FITS file", path.display())]
+    /// A source is not whole, not legal FITS, or beyond a limit.
+    #[error("{} (source '{label}') cannot be merged", path.display())]
     Scan {
         /// Name of the source.
         label: String,
