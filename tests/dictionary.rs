@@ -92,7 +92,7 @@ fn the_product_has_the_formats_and_comments_of_the_dictionary() {
     );
     assert!(cards(&product).contains(&"HIERARCH ESO DET CHIP12 GAIN = 1.26 / [e-/ADU] gain".to_owned()));
     let without = merge(&scene, &spec, &["--force"]).expect(0);
-    assert_eq!(without.err, "", "without folders nobody asks for dictionaries");
+    assert!(without.err.starts_with("Info: no keyword was compared with the dictionary 'XMPL.did'"), "{}", without.err);
     assert!(cards(&product).contains(&"HIERARCH ESO DET CHIP12 GAIN = 1.256".to_owned()));
 }
 
@@ -163,6 +163,18 @@ fn a_merge_by_hand_reads_the_configuration_and_flags_win() {
 }
 
 #[test]
+fn dictionaries_that_nobody_looks_for_are_told() {
+    let scene = Scene::new();
+    let spec = scene.spec("good.json", &specification(&good(), &["NOPE", "XMPL"]));
+    let messages = merge(&scene, &spec, &["--json"]).expect(0).json_lines();
+    assert_eq!(alerts_of(&messages), [("DictionariesNotUsed".to_owned(), "Info".to_owned())]);
+    let done = run(&scene, &spec, &[], 0);
+    assert_eq!(done["alerts"][0]["id"], "DictionariesNotUsed", "{done}");
+    let none = scene.spec("none.json", &specification(&good(), &[]));
+    assert_eq!(alerts_of(&merge(&scene, &none, &["--json", "--force"]).expect(0).json_lines()), []);
+}
+
+#[test]
 fn check_compares_without_merging() {
     let scene = Scene::new();
     let path = dictionaries();
@@ -174,7 +186,7 @@ fn check_compares_without_merging() {
     };
     let flags = ["--dictionary-path", path.to_str().unwrap()];
     let text = check("good.json", &specification(&good(), &["XMPL"]), &flags).expect(0).out;
-    assert!(text.ends_with("  8 keywords checked, 0 faults\n"), "{text}");
+    assert!(text.ends_with("  7 keywords checked, 0 faults\n"), "{text}");
     let json = [&flags[..], &["--json"]].concat();
     let report = &check("bad.json", &specification(&bad(), &["XMPL"]), &json).expect(65).json()[0]["dictionary"];
     assert_eq!(report["faults"][1], json!({"source": "ocm", "keyword": "ELEPHANT", "fault": "no dictionary has it"}));
@@ -190,7 +202,15 @@ fn check_compares_without_merging() {
     // The configured folders.
     let configuration = scene.write("dpm.toml", format!("[dictionaries]\npath = [{path:?}]\n"));
     check("good.json", &specification(&good(), &["XMPL"]), &["--config", configuration.to_str().unwrap()]).expect(0);
-    check("good.json", &specification(&good(), &["XMPL"]), &[]).expect(66);
+    let unjudged = check("good.json", &specification(&good(), &["XMPL"]), &[]).expect(66).out;
+    assert!(unjudged.ends_with("  no keyword was checked\n"), "{unjudged}");
+    // Of a keyword that several sources give, the one that does not reach the product is not judged.
+    let mut beaten = specification(&json!([{"type": "valueKeyword", "name": "EXPTIME", "value": 1}]), &["XMPL"]);
+    let loser = json!({"type": "fitsKeywords", "sourceName": "late", "keywords": [
+        {"type": "valueKeyword", "name": "EXPTIME", "value": -1.0}]});
+    beaten["sources"].as_array_mut().unwrap().push(loser);
+    let text = check("beaten.json", &beaten, &flags).expect(0).out;
+    assert!(text.ends_with("  3 keywords checked, 0 faults\n"), "{text}");
     assert!(!scene.path("D1.fits").exists());
 }
 

@@ -7,14 +7,15 @@ use serde::Serialize;
 use crate::cli::output;
 use crate::dictionary::DictionarySettings;
 use crate::dictionary::judge::{Dictionaries, Origin};
+use crate::fits::card::Record;
 use crate::fits::keyword::KeywordKind;
 use crate::host;
 use crate::merge::dictionaries::Judges;
 use crate::merge::gzip::GzipLimits;
 use crate::merge::job;
-use crate::merge::keywords::Contribution;
+use crate::merge::keywords::{self, Contribution};
 use crate::merge::plan::{contribution_of_file, contribution_of_keywords};
-use crate::specification::model::{FitsFileSource, SourceSpecification, Specification};
+use crate::specification::model::{FitsFileSource, FitsKeywordsSource, SortOrder, SourceSpecification, Specification};
 use crate::status::with_causes;
 
 /// What was found.
@@ -28,7 +29,7 @@ pub(crate) struct DictionaryReport {
     unchecked: Vec<String>,
     /// Sources whose files cannot be read as FITS, or rules not be applied.
     unreadable: Vec<String>,
-    /// Keywords that were compared.
+    /// Keywords of the product that were compared.
     checked: usize,
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn check(specification: &Specification, root: &Path, settings: &Dicti
         unreadable: Vec::new(),
         checked: 0,
     };
-    if let Some(union) = &union {
+    if let (Some(union), false) = (&union, report.dictionaries.is_empty()) {
         report.judge_sources(specification, root, union);
     }
     report
@@ -84,47 +85,63 @@ impl DictionaryReport {
         self.missing.is_empty()
     }
 
+    /// Judges what reaches the product: of keywords that several sources give, the one that wins.
     fn judge_sources(&mut self, specification: &Specification, root: &Path, union: &Dictionaries) {
+        let (mut contributions, mut origins) = (Vec::new(), Vec::new());
         for source in &specification.sources {
-            match source {
-                SourceSpecification::FitsKeywords(source) => match contribution_of_keywords(source) {
-                    Ok(contribution) => self.judge(&contribution, Origin::Specification, union),
-                    Err(error) => self.unreadable.push(with_causes(&error)),
-                },
-                SourceSpecification::FitsFile(source) => self.judge_file(source, root, union),
+            let (contribution, origin) = match source {
+                SourceSpecification::FitsKeywords(source) => (self.offered(source), Origin::Specification),
+                SourceSpecification::FitsFile(source) => (self.offered_by_file(source, root), Origin::File),
+            };
+            if let Some(contribution) = contribution {
+                contributions.push(contribution);
+                origins.push(origin);
             }
         }
         if let Some(target) = &specification.target.source {
-            self.judge_file(target, root, union);
+            contributions.extend(self.offered_by_file(target, root));
+        }
+        let labels: Vec<String> = contributions.iter().map(|contribution| contribution.label.clone()).collect();
+        for merged in keywords::merge(contributions, SortOrder::None) {
+            // Behind the sources stands the in-place target.
+            let origin = origins.get(merged.origin).copied().unwrap_or(Origin::File);
+            self.judge(&merged.record, &labels[merged.origin], origin, union);
         }
     }
 
-    fn judge_file(&mut self, source: &FitsFileSource, root: &Path, union: &Dictionaries) {
+    fn offered(&mut self, source: &FitsKeywordsSource) -> Option<Contribution> {
+        contribution_of_keywords(source).map_err(|error| self.unreadable.push(with_causes(&error))).ok()
+    }
+
+    fn offered_by_file(&mut self, source: &FitsFileSource, root: &Path) -> Option<Contribution> {
         let label = &source.source_name;
         let Some(path) = job::local_path(&source.location, root, &host::local_names()) else {
             self.unchecked.push(format!("source '{label}' is at {}, not on this host", source.location));
-            return;
+            return None;
         };
         match job::describe_file(label, &path, GzipLimits::DEFAULT) {
-            Ok(input) => match contribution_of_file(source, &input.primary.header) {
-                Ok(contribution) => self.judge(&contribution, Origin::File, union),
-                Err(error) => self.unreadable.push(with_causes(&error)),
-            },
-            Err(error) if error.is_missing_source() => self.unchecked.push(with_causes(&error)),
-            Err(error) => self.unreadable.push(with_causes(&error)),
+            Ok(input) => contribution_of_file(source, &input.primary.header)
+                .map_err(|error| self.unreadable.push(with_causes(&error)))
+                .ok(),
+            Err(error) => {
+                let list = if error.is_missing_source() { &mut self.unchecked } else { &mut self.unreadable };
+                list.push(with_causes(&error));
+                None
+            }
         }
     }
 
-    fn judge(&mut self, contribution: &Contribution, origin: Origin, union: &Dictionaries) {
-        for record in contribution.records.iter().filter(|r| r.keyword.kind != KeywordKind::Commentary) {
-            self.checked += 1;
-            if let Some(complaint) = union.judge(record, origin).complaint {
-                self.faults.push(KeywordFault {
-                    source: contribution.label.clone(),
-                    keyword: record.keyword.to_string(),
-                    fault: complaint.to_string(),
-                });
-            }
+    fn judge(&mut self, record: &Record, label: &str, origin: Origin, union: &Dictionaries) {
+        if record.keyword.kind == KeywordKind::Commentary {
+            return;
+        }
+        self.checked += 1;
+        if let Some(complaint) = union.judge(record, origin).complaint {
+            self.faults.push(KeywordFault {
+                source: label.to_owned(),
+                keyword: record.keyword.to_string(),
+                fault: complaint.to_string(),
+            });
         }
     }
 
@@ -142,7 +159,10 @@ impl DictionaryReport {
         lines.extend(self.unreadable.iter().cloned());
         lines.extend(self.faults.iter().map(|f| format!("{} of source '{}': {}", f.keyword, f.source, f.fault)));
         lines.extend(self.unchecked.iter().map(|reason| format!("not checked: {reason}")));
-        lines.push(format!("{} keywords checked, {} faults", self.checked, self.faults.len()));
+        lines.push(match self.dictionaries.is_empty() {
+            true => "no keyword was checked".to_owned(),
+            false => format!("{} keywords checked, {} faults", self.checked, self.faults.len()),
+        });
         lines.iter().map(|line| format!("  {}\n", output::safe(line))).collect()
     }
 }

@@ -90,6 +90,17 @@ impl DictionaryFileError {
     }
 }
 
+/// The alert of a merge whose specification names dictionaries that nobody looked for; none where it names none.
+pub fn unused_notice(names: &[String]) -> Option<Notice> {
+    let (first, more) = names.split_first()?;
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let description = format!(
+        "no keyword was compared with the dictionary '{first}'{more}, because no folder is configured: set \
+         dictionaries.path (dpm merge --dictionary-path) for that"
+    );
+    Some(Notice { id: "DictionariesNotUsed".to_owned(), severity: Severity::Info, description })
+}
+
 impl Judges {
     /// Reads the dictionaries `names`; `None` where there is nothing to judge by: no names, or no folders and nobody
     /// who insists.

@@ -15,7 +15,7 @@ use crate::durable::DurableError;
 use crate::durable::new_file::{Durability, NewFile, Replace};
 use crate::host;
 use crate::merge::content::Content;
-use crate::merge::dictionaries::{DictionaryFileError, Judges};
+use crate::merge::dictionaries::{self, DictionaryFileError, Judges};
 use crate::merge::execute::{ExecuteError, ExecuteOptions};
 use crate::merge::grow::{Claim, GrowError, GrowRequest, Grown};
 use crate::merge::gzip::GzipLimits;
@@ -119,8 +119,9 @@ pub fn prepare_judged(
         inputs.push(input);
     }
     let mut plan = plan::plan_judged(specification, &descriptions, date, judges.map(|judges| &judges.dictionaries))?;
-    if let Some(judges) = judges {
-        apply_verdict(judges, &mut plan)?;
+    match judges {
+        Some(judges) => apply_verdict(judges, &mut plan)?,
+        None => plan.notices.extend(dictionaries::unused_notice(&specification.keyword_dictionaries)),
     }
     let is_plain = inputs.first().is_some_and(OpenInput::is_plain);
     let target = specification.target.source.as_ref().filter(|_| is_plain).and(descriptions.first());

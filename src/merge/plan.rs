@@ -6,6 +6,7 @@ mod change;
 mod contribution;
 pub mod growth;
 mod header;
+mod irregular;
 mod placement;
 mod sharing;
 
@@ -314,7 +315,11 @@ impl<'a> Builder<'a> {
         let mut next_input = usize::from(self.has_target);
         for source in &self.specification.sources {
             let contribution = match source {
-                SourceSpecification::FitsKeywords(source) => contribution_of_keywords(source)?,
+                SourceSpecification::FitsKeywords(source) => {
+                    let contribution = contribution_of_keywords(source)?;
+                    self.notice_repeated(&contribution);
+                    contribution
+                }
                 SourceSpecification::FitsFile(source) => {
                     let input = &self.inputs[next_input];
                     next_input += 1;
@@ -432,6 +437,9 @@ impl<'a> Builder<'a> {
     fn add_file(&mut self, input: usize) -> Result<(), PlanError> {
         let description = &self.inputs[input];
         let is_target = self.has_target && input == 0;
+        for fault in irregular::primary_faults(&description.primary.header) {
+            self.notice_illegal_hdu(input, 0, &fault);
+        }
         if !is_target {
             self.add_primary_data(input)?;
         }
@@ -462,26 +470,48 @@ impl<'a> Builder<'a> {
             }
             PrimaryData::AsExtension | PrimaryData::Alert => {
                 if source.alert_unmergeable {
-                    self.notice_unmerged(description);
+                    self.notice_unmerged(description, is_image);
                 }
                 Ok(())
             }
         }
     }
 
-    fn notice_unmerged(&mut self, description: &InputDescription) {
+    fn notice_unmerged(&mut self, description: &InputDescription, is_image: bool) {
         let id = self.unique_notice_id("UnmergedData", &description.label);
+        let remedy = match is_image {
+            true => "set \"primaryData\": \"asExtension\" to keep them or \"alertUnmergeable\": false to silence this",
+            false => {
+                "data in groups (PCOUNT, GCOUNT) cannot become an extension: convert the file to keep them, or set \
+                 \"alertUnmergeable\": false to silence this"
+            }
+        };
         self.notices.push(Notice {
             id,
             severity: Severity::Warning,
             description: format!(
-                "the primary HDU of {} (source '{}') holds {} bytes of data that are not merged: set \
-                 \"primaryData\": \"asExtension\" to keep them or \"alertUnmergeable\": false to silence this",
+                "the primary HDU of {} (source '{}') holds {} bytes of data that are not merged: {remedy}",
                 description.path.display(),
                 description.label,
                 description.primary.structure.data_bytes
             ),
         });
+    }
+
+    /// Tells of keywords that the specification itself gives more than once in one source: hardly on purpose.
+    fn notice_repeated(&mut self, contribution: &Contribution) {
+        let repeated = irregular::repeated_keywords(&contribution.records);
+        let Some(first) = repeated.first() else { return };
+        let more = match repeated.len() {
+            1 => String::new(),
+            count => format!(" (and {} more keywords)", count - 1),
+        };
+        let id = self.unique_notice_id("RepeatedKeyword", &contribution.label);
+        let description = format!(
+            "source '{}' of the specification gives {first}{more} more than once, and the first counts: remove the others",
+            contribution.label
+        );
+        self.notices.push(Notice { id, severity: Severity::Warning, description });
     }
 
     /// Tells of cards that are copied as they are although no FITS reader needs to understand them; an in-place
@@ -515,9 +545,11 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn notice_illegal_extension(&mut self, input: usize, hdu: usize, fault: &str) {
+    fn notice_illegal_hdu(&mut self, input: usize, hdu: usize, fault: &str) {
         let description = &self.inputs[input];
-        let id = self.unique_notice_id("IllegalCards", &format!("{}:{hdu}", description.label));
+        let label = &description.label;
+        let place = if hdu == 0 { label.clone() } else { format!("{label}:{hdu}") };
+        let id = self.unique_notice_id("IllegalCards", &place);
         let description = format!(
             "HDU {hdu} of {} (source '{}') {fault}: mend the source",
             description.path.display(),
@@ -568,17 +600,21 @@ impl<'a> Builder<'a> {
         let raised = if name.is_empty() { None } else { self.name_extension(input, extension, &name, &mut cards) };
         if let Some(card) = &extension.illegal_card {
             let fault = format!("is not legal FITS and is copied as it is, {card}");
-            self.notice_illegal_extension(input, extension.index, &fault);
+            self.notice_illegal_hdu(input, extension.index, &fault);
         }
         if !extension.further_sums.is_empty() {
             cards.blank(&extension.further_sums);
             let fault =
                 "has more than one CHECKSUM or DATASUM: the first is renewed, spaces stand in place of the others";
-            self.notice_illegal_extension(input, extension.index, fault);
+            self.notice_illegal_hdu(input, extension.index, fault);
+        }
+        if let Some(names) = &extension.repeated_mandatory {
+            let fault = format!("has {names} more than once, and is copied as it is: the first counts");
+            self.notice_illegal_hdu(input, extension.index, &fault);
         }
         if extension.has_text_behind_end {
             let fault = "has text behind END, which is left out: spaces stand there in the product";
-            self.notice_illegal_extension(input, extension.index, fault);
+            self.notice_illegal_hdu(input, extension.index, fault);
         }
         let tail = if is_last { self.inputs[input].tail.missing_padding } else { 0 };
         let data = extent(input, extension.data_offset, extension.data_bytes, tail, &extension.kind);

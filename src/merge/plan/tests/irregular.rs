@@ -52,7 +52,10 @@ fn a_primary_array_with_groups_is_no_image_extension() {
     bytes.extend([7; 5760]);
     let members = json!({"primaryData": "asExtension"});
     let merge = TestMerge::with(&[source_with("a", members)], &json!({}), &[("a", bytes)]);
-    assert_eq!(ids(&merge.plan()), ["UnmergedData:a"]);
+    let plan = merge.plan();
+    assert_eq!(ids(&plan), ["UnmergedData:a"]);
+    let told = &plan.notices[0].description;
+    assert!(told.contains("cannot become an extension") && !told.contains("asExtension"), "{told}");
     assert_eq!(merge.product().hdus.len(), 1);
 }
 
@@ -93,4 +96,60 @@ fn a_refusal_says_how_many_cards_are_illegal() {
     let text = scanned.expect_err("illegal bytes").to_string();
     assert!(text.contains("HDU 1 at byte 2880: card 8") && text.contains("column 12"), "{text}");
     assert!(text.ends_with("(and so 1 more card of this header)"), "{text}");
+}
+
+#[test]
+fn what_is_illegal_in_a_primary_header_and_left_out_is_told() {
+    // Text behind END, SIMPLE or NAXIS twice and a CONTINUE of nobody went away without a word, in sources and targets.
+    let twice = TestHdu::primary().with("NAXIS   =                    0").with("SIMPLE  =                    T");
+    let orphans = TestHdu::primary().with("CONTINUE  'of nobody'").with("OBJECT  = 'x'").with("CONTINUE  'nor this'");
+    let mut behind_end = file(&[TestHdu::primary()]);
+    behind_end[2800..2804].copy_from_slice(b"rest");
+    let cases = [
+        (file(&[TestHdu::primary().with("NAXISX  =                    1")]), ""),
+        (behind_end, "text behind END"),
+        (file(&[twice]), "has NAXIS, SIMPLE more than once"),
+        (file(&[orphans]), "has 2 CONTINUE cards that continue nothing"),
+    ];
+    for (bytes, expected) in cases {
+        for (label, merge) in [("a", TestMerge::of(&[("a", bytes.clone())])), ("det", in_place(&[], &[("det", bytes)]))]
+        {
+            let plan = merge.plan();
+            let told: Vec<(String, &str)> =
+                plan.notices.iter().map(|notice| (notice.id.clone(), notice.description.as_str())).collect();
+            match (expected, told.as_slice()) {
+                ("", []) => {}
+                (expected, [(id, text)]) => {
+                    assert_eq!(*id, format!("IllegalCards:{label}"));
+                    assert!(text.contains("HDU 0 of") && text.contains(expected), "{text}");
+                }
+                _ => panic!("{expected}: {told:?}"),
+            }
+            let bytes = merge.product().bytes;
+            assert!(!bytes.windows(4).any(|window| window == b"rest" || window == b"CONT"), "{expected}");
+        }
+    }
+}
+
+#[test]
+fn an_extension_with_a_mandatory_keyword_twice_is_told() {
+    let image = TestHdu::image("A", 10).with("NAXIS1  =                   10").with("PCOUNT  =                    0");
+    let plan = TestMerge::of(&[("a", file(&[TestHdu::primary(), image]))]).plan();
+    assert_eq!(ids(&plan), ["IllegalCards:a:1"]);
+    let told = &plan.notices[0].description;
+    assert!(told.contains("has NAXIS1, PCOUNT more than once"), "{told}");
+}
+
+#[test]
+fn a_keyword_that_the_specification_gives_twice_in_one_source_is_told() {
+    // The first won in silence; only --explain told.
+    let keyword = |name: &str, value: i32| json!({"type": "valueKeyword", "name": name, "value": value});
+    let source = |name: &str, keywords: &[serde_json::Value]| json!({"type": "fitsKeywords", "sourceName": name, "keywords": keywords});
+    let note = json!({"type": "literalKeyword", "value": "HISTORY again"});
+    let one = source("one", &[keyword("A", 1), note.clone(), keyword("B", 1), note, keyword("A", 2), keyword("A", 3)]);
+    let two = source("two", &[keyword("A", 1), keyword("C", 1)]);
+    let plan = TestMerge::with(&[one, two], &json!({}), &[]).plan();
+    assert_eq!(ids(&plan), ["RepeatedKeyword:one"]);
+    let told = &plan.notices[0].description;
+    assert!(told.starts_with("source 'one' of the specification gives A more than once"), "{told}");
 }
