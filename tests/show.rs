@@ -52,7 +52,7 @@ fn header_says_what_fitsheader_says() {
         // astropy prints blank cards before END, cards of one string on one line, and an HDU's name as it was asked for.
         let lines = |text: &str| {
             let text = text.replace("CONTINUE  '", "\nCONTINUE  '");
-            let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with("# HDU"));
+            let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with("# "));
             lines.map(str::to_owned).collect::<Vec<String>>()
         };
         assert_eq!(lines(&ours), lines(&astropy("fitsheader", &other)), "{}", file.display());
@@ -124,6 +124,41 @@ fn json_of_info_says_why_a_file_cannot_be_read() {
     let list = run.json();
     assert!(list[0]["error"].as_str().unwrap().contains("HDU 1") && list[0]["hdus"][0]["index"] == 0, "{list}");
     assert!(list[1]["error"].is_null(), "{list}");
+}
+
+#[test]
+fn blank_cards_before_end_are_counted() {
+    let scene = Scene::new();
+    let mut bytes = b"SIMPLE  =                    T".to_vec();
+    for (index, card) in ["BITPIX  =                    8", "NAXIS   =                    0"].iter().enumerate() {
+        bytes.resize((index + 1) * 80, b' ');
+        bytes.extend(card.as_bytes());
+    }
+    bytes.resize(10 * 80, b' ');
+    bytes.extend(b"END");
+    bytes.resize(2880, b' ');
+    scene.write("blank.fits", bytes);
+    let out = scene.dpm(["header", "blank.fits"]).expect(0).out;
+    assert!(out.ends_with("\n# and 7 blank cards before END\n"), "{out}");
+    assert!(!scene.dpm(["header", "blank.fits", "NAXIS"]).expect(0).out.contains("blank cards"));
+    let json = scene.dpm(["header", "blank.fits", "--json"]).expect(0).json();
+    assert_eq!((json[0]["blankCards"].as_u64(), json[0]["cards"].as_array().unwrap().len()), (Some(7), 3));
+}
+
+#[test]
+fn an_hdu_whose_data_are_cut_off_is_shown() {
+    let scene = Scene::new();
+    let mut bytes = std::fs::read(sample("target.fits")).unwrap();
+    bytes.truncate(bytes.len() - 2880);
+    scene.write("cut.fits", bytes);
+    let run = scene.dpm(["info", "cut.fits"]).expect(65);
+    assert!(run.out.contains("CHIP1.INT1") && run.err.contains("HDU 1") && run.err.contains("cut off"), "{run:?}");
+    assert!(scene.dpm(["header", "cut.fits", "--hdu", "CHIP1.INT1", "EXTNAME"]).out.contains("CHIP1.INT1"));
+    let verdict = scene.dpm(["verify", "--json", "cut.fits"]).expect(1).json();
+    assert_eq!(
+        (&verdict[0]["hdus"][1]["name"], &verdict[0]["hdus"][1]["datasum"]),
+        (&"CHIP1.INT1".into(), &"cutOff".into())
+    );
 }
 
 #[test]

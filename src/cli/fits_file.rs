@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output;
 use crate::fits::BLOCK_BYTES;
-use crate::fits::hdu::{Hdu, ReadAt, ScanErrorKind, ScanLimits, Scanner, read_fully};
+use crate::fits::hdu::{Hdu, ReadAt, ScanErrorKind, ScanLimits, Scanner, Structure, read_fully};
 use crate::fits::header::{Header, HeaderReader};
 use crate::merge::content::Content;
 use crate::merge::gzip::GzipLimits;
@@ -15,7 +15,7 @@ use crate::merge::reader::FileReader;
 
 /// A header on its way to somebody's eyes.
 pub(crate) enum Shown<'a> {
-    /// One that can be understood.
+    /// One that can be understood; the data of the last may be cut off.
     Hdu(&'a Hdu),
     /// One whose mandatory keywords are wrong: nothing behind it can be found. The index is 0-based.
     Broken(usize, &'a Header),
@@ -64,9 +64,25 @@ pub(crate) fn walk(path: &Path, visit: &mut dyn FnMut(&Shown) -> Result<bool, Cl
             return Err(failed(source));
         }
         if let Some(header) = broken_header(&reader, error.offset) {
-            visit(&Shown::Broken(error.hdu, &header))?;
+            show_last(error.hdu, error.offset, header, visit)?;
         }
         return Err(CliError::new(Exit::Data, format!("{}: {error}", path.display())));
+    }
+}
+
+/// Shows the header at which a walk ended: an HDU like the others where only its data are cut off.
+fn show_last(
+    index: usize,
+    header_offset: u64,
+    header: Header,
+    visit: &mut dyn FnMut(&Shown) -> Result<bool, CliError>,
+) -> Result<bool, CliError> {
+    match Structure::of(&header, index == 0) {
+        Ok(structure) => {
+            let data_offset = header_offset.saturating_add(header.byte_count());
+            visit(&Shown::Hdu(&Hdu { index, header, structure, header_offset, data_offset }))
+        }
+        Err(_) => visit(&Shown::Broken(index, &header)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `dpm header`: the cards of headers, all or some, as astropy's `fitsheader` writes them, but for blank ones before END.
+//! `dpm header`: the cards of headers, all or some, as astropy's `fitsheader` writes them; blank ones before END are counted.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,7 @@ use crate::fits::card::Record;
 use crate::fits::header::Header;
 use crate::fits::keyword::KeywordKind;
 use crate::fits::value::Value;
+use crate::merge::input::used_cards;
 use crate::specification::glob::Glob;
 
 /// Arguments of `dpm header`.
@@ -39,10 +40,13 @@ pub(crate) struct HeaderArguments {
 
 /// A header for programs.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct HeaderView {
     hdu: usize,
     name: String,
     cards: Vec<RecordView>,
+    /// Blank cards before END, which are not listed.
+    blank_cards: usize,
 }
 
 /// A record for programs.
@@ -107,11 +111,13 @@ pub(crate) fn run(arguments: &HeaderArguments) -> Result<Exit, CliError> {
             return Ok(true);
         }
         let records = select(header, &patterns, &mut found_patterns);
+        let blank_cards = header.cards().len() - used_cards(header.cards());
         if arguments.json {
-            views.push(HeaderView { hdu: index, name, cards: records.iter().map(view).collect() });
+            views.push(HeaderView { hdu: index, name, cards: records.iter().map(view).collect(), blank_cards });
         } else if !records.is_empty() || patterns.is_empty() {
             let gap = if std::mem::take(&mut is_first) { "" } else { "\n" };
-            output::print(&format!("{gap}# HDU {index} in {path}:\n{}", text(&records)))?;
+            let blank = if patterns.is_empty() { blank_text(blank_cards) } else { String::new() };
+            output::print(&format!("{gap}# HDU {index} in {path}:\n{}{blank}", text(&records)))?;
         }
         // The rest need not be read where all that was asked for by number has come.
         let is_done =
@@ -145,7 +151,7 @@ fn patterns(texts: &[String]) -> Result<Vec<Glob>, CliError> {
 /// The records that any pattern matches, each with the 1-based number of its first card; all without patterns.
 fn select(header: &Header, patterns: &[Glob], found: &mut [bool]) -> Vec<(usize, Record)> {
     let (mut number, mut selected) = (1, Vec::new());
-    let used = header.cards().iter().rposition(|card| !card.is_blank()).map_or(0, |last| last + 1);
+    let used = used_cards(header.cards());
     for record in header.records() {
         let (card, count) = (number, record.cards.len());
         number += count;
@@ -167,6 +173,10 @@ fn select(header: &Header, patterns: &[Glob], found: &mut [bool]) -> Vec<(usize,
         }
     }
     selected
+}
+
+fn blank_text(count: usize) -> String {
+    if count == 0 { String::new() } else { format!("# and {} before END\n", output::count(count as u64, "blank card")) }
 }
 
 fn text(records: &[(usize, Record)]) -> String {

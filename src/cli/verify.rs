@@ -190,5 +190,6 @@ fn sum(verdict: SumVerdict) -> String {
         SumVerdict::Correct => output::paint("correct", true),
         SumVerdict::Missing => output::dim("missing"),
         SumVerdict::Wrong => output::paint("wrong", false),
+        SumVerdict::CutOff => output::paint("cut off", false),
     }
 }

@@ -65,9 +65,11 @@ pub enum SumState {
     Missing,
     /// The card is there and wrong.
     Wrong,
+    /// The data unit is cut off: there is nothing to sum.
+    CutOff,
 }
 
-/// An HDU that was judged to its end.
+/// An HDU whose header is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgedHdu {
     /// Kind, such as `IMAGE`.
@@ -87,7 +89,7 @@ pub struct JudgedHdu {
 pub struct Judgement {
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Each HDU that could be judged to its end.
+    /// Each HDU whose header is whole; the data unit of the last may be cut off.
     pub hdus: Vec<JudgedHdu>,
     /// The first findings, in file order; of an HDU those of no single card come last.
     pub findings: Vec<Finding>,
@@ -180,10 +182,11 @@ impl<R: ReadAt + ?Sized> Judge<'_, R> {
         }
         self.judge_place(index, &keywords, &structure, names);
         let data = data::DataJudge::new(&structure, columns, &keywords, &mut self.findings);
-        let Some(datasum) = self.read_data(data, &structure)? else {
-            return Ok(false);
+        let datasum = self.read_data(data, &structure)?;
+        let sums = match datasum {
+            Some(datasum) => judge_sums(&keywords, raw.sum, datasum, &mut self.findings),
+            None => (SumState::CutOff, SumState::CutOff),
         };
-        let sums = judge_sums(&keywords, raw.sum, datasum, &mut self.findings);
         self.hdus.push(JudgedHdu {
             kind: structure.kind.label().to_owned(),
             name: name_of(&keywords),
@@ -191,7 +194,7 @@ impl<R: ReadAt + ?Sized> Judge<'_, R> {
             datasum: sums.0,
             checksum: sums.1,
         });
-        Ok(true)
+        Ok(datasum.is_some())
     }
 
     fn tell(&mut self, rule: &'static Rule, message: String) {

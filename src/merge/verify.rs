@@ -29,7 +29,7 @@ pub struct FileVerdict {
     pub bytes: u64,
     /// True if the file was judged to its end and no fault was found. Warnings and missing sums are no faults.
     pub good: bool,
-    /// Each HDU that could be read.
+    /// Each HDU whose header is whole.
     pub hdus: Vec<HduVerdict>,
     /// The first faults and warnings, in file order.
     pub faults: Vec<Fault>,
@@ -70,6 +70,8 @@ pub enum SumVerdict {
     Missing,
     /// The card is there and wrong.
     Wrong,
+    /// The data unit is cut off.
+    CutOff,
 }
 
 impl From<SumState> for SumVerdict {
@@ -78,6 +80,7 @@ impl From<SumState> for SumVerdict {
             SumState::Correct => Self::Correct,
             SumState::Missing => Self::Missing,
             SumState::Wrong => Self::Wrong,
+            SumState::CutOff => Self::CutOff,
         }
     }
 }

@@ -73,7 +73,7 @@ fn a_flipped_bit_is_found_where_it_is() {
 #[test]
 fn what_is_no_whole_file_is_a_verdict() {
     check(b"", &[(0, "no FITS")]);
-    check(b"PK\x03\x04", &[(0, "no FITS")]);
+    check(b"PK\x03\x04", &[(0, "compressed with zip")]);
     let good = sealed();
     check(&good[..good.len() - 20_000], &[(2, "cut off")]);
     check(&good[..BLOCK_BYTES + 100], &[(1, "cut off")]);
