@@ -135,7 +135,7 @@ fn members_and_padding_are_as_gzip_itself_reads_them() {
     let garbage = scene.write("garbage.fits.gz", [members.as_slice(), b"garbage"].concat());
     let (code, text) = product(&scene, &spec(None, &[&garbage])).expect_err("refused");
     assert_eq!(code, Some(65), "{text}");
-    let place = format!("garbage.fits.gz (source 's0'): at byte {}, behind member 3", members.len());
+    let place = format!("garbage.fits.gz (source 's0'): what stands at byte {}, behind member 3", members.len());
     assert!(text.contains(&place), "{text}");
 }
 
