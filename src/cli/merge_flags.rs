@@ -15,10 +15,10 @@ use crate::merge::gzip::GzipLimits;
 use crate::merge::options::{DigestScope, MergeOptions, MismatchPolicy, PageCache, Reflink};
 use crate::merge::sealing::ChecksumMode;
 
-/// Flags that win over [merge] and [dictionaries] of the configuration.
+/// Flags that win over the configuration's sections merge and dictionaries.
 #[derive(Debug, Args)]
 pub(crate) struct MergeFlags {
-    /// Configuration file, of which [merge] and [dictionaries] count; the flags below win over it
+    /// Configuration file, of which the sections merge and dictionaries count; the flags below win over it
     #[arg(long, value_name = "FILE", env = "DPM_CONFIG")]
     config: Option<PathBuf>,
     /// Whether to read and sum all data ("recompute"), or to take a recorded DATASUM as it is ("trust") wherever the

@@ -121,7 +121,7 @@ pub(in crate::merge::job) fn check_digest(input: &OpenInput, wanted: &SourceDige
 ///
 /// # Errors
 ///
-/// As [`prepare`].
+/// As [`prepare`](crate::merge::job::prepare).
 pub fn describe_file(label: &str, path: &Path, limits: GzipLimits) -> Result<InputDescription, JobError> {
     describe(&open(label, &InputPlace::of(path.to_owned()), limits)?)
 }
